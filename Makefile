@@ -1,0 +1,43 @@
+# The commands of this project. `make demo` and `make test` do all set-up themselves.
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.stamp-$(shell cat requirements-dev.lock pyproject.toml | sha256sum | cut -c1-16)
+
+.PHONY: demo test setup system lint types contracts unit lock clean
+
+demo: setup
+	$(BIN)/broker demo $(if $(STAY),--stay)
+
+test: setup system
+	scripts/test
+
+setup: $(STAMP)
+
+$(STAMP): scripts/setup
+	PYTHON="$(PYTHON)" scripts/setup "$(VENV)"
+	@rm -f $(VENV)/.stamp-*
+	@touch $(STAMP)
+
+system: setup
+	scripts/system-packages xmlsec1 openssl
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+contracts: setup
+	$(BIN)/lint-imports
+
+unit: setup
+	$(BIN)/python -m pytest -q tests/unit tests/architecture
+
+# Writes the two locks anew from pyproject.toml. They hold names, versions and hashes, and no address of an index.
+lock:
+	uv pip compile -q pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements-dev.lock
+	printf 'hatchling>=1.27,<2\n' | uv pip compile -q pyproject.toml - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -c requirements-dev.lock -o requirements.lock
+
+clean:
+	rm -rf $(VENV) dist build .demo .work

@@ -1,0 +1,1 @@
+"""A broker for Norwegian health dialogue: it takes a message, and keeps at it until its application receipt is home."""

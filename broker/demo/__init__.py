@@ -1,0 +1,1 @@
+"""Simulated EPJ systems and portals that know only the HTTP API, and the demonstration built from them."""

@@ -1,0 +1,1 @@
+"""Questions to the outside: address files, keys, clients, system clock, randomness, shipped files."""

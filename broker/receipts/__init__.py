@@ -1,0 +1,1 @@
+"""Acknowledgment, MessageError and AppRec: building, reading, and matching them to what they answer."""

@@ -1,0 +1,1 @@
+"""Pure choice: which party, agreement, process and endpoint a message goes by."""

@@ -1,0 +1,1 @@
+"""The one door to what is kept: five writes, named reads."""

@@ -1,0 +1,1 @@
+"""Sends stored bytes and returns what came back. Judges nothing."""

@@ -1,0 +1,1 @@
+"""HTTP: the partner's ebMS endpoint and the API for EPJ systems."""
