@@ -7,6 +7,8 @@
      │   └─ DocumentRefused                 (AppRec code; carries every fault found)
      ├─ Postponed          the world is wrong; the same message may pass later
      │   └─ Unaddressable, PartnerUnusable, OwnKeyUnusable, TransportFailed, LaneClosed, StoreBusy
+     ├─ Denied, Conflict, Unknown           what an API client may not do, may not repeat otherwise, or may not know of
+     ├─ StoreBroken        nothing is certain any more: the process must end
      └─ Misconfigured      a setting or data file is wrong; names the file, the place in it and the right form
 
 `why` and `hint` are read by operators and stand in logs. They never quote a value out of a message body.
@@ -128,6 +130,22 @@ class TransportFailed(Postponed):
 
 class StoreBusy(Postponed):
     """The store cannot take more now (disk full, stopping). Nothing was taken."""
+
+
+class Denied(BrokerError):
+    """The client's token is not bound to this HER-id."""
+
+    def __init__(self, her_id: int) -> None:
+        super().__init__(f"the token is not bound to HER-id {her_id}", hint="use the token of that party's system")
+        self.her_id = her_id
+
+
+class Conflict(BrokerError):
+    """Something else was said under this name before: another document under the MsgId, or another verdict."""
+
+
+class Unknown(BrokerError):
+    """There is no such thing, or it is not the client's."""
 
 
 class StoreBroken(BrokerError):

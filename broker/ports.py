@@ -1,0 +1,240 @@
+"""The doors of the stories, as Protocols: everything that they ask of the world goes through one of these.
+
+An adapter may raise only what its method names. Nothing here has behaviour but `Doors`, which holds them together.
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import ParamSpec, Protocol, TypeVar
+
+from broker.message import (
+    Attempt,
+    Changes,
+    Delivery,
+    Envelope,
+    EventKind,
+    InboxItem,
+    Message,
+    ReceivedEnvelope,
+    Signal,
+    StoredEvent,
+    Work,
+)
+from broker.retry import BackOff
+from broker.routing.party import Directory
+from broker.routing.process import Processes
+from broker.sealing.keys import KeyPair
+from broker.validation.xsd import SchemaSet
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Stale(Exception):
+    """What was read has changed meanwhile, or a unique key was taken by another. Read again and decide again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """What a claim handed out. Both kinds are leased; a restart of the process frees all leases."""
+
+    work: tuple[Work, ...]
+    signals: tuple[Signal, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivered:
+    """One message with its deliveries, as the API shows it."""
+
+    message: Message
+    deliveries: tuple[Delivery, ...]
+
+
+class Store(Protocol):
+    """What is kept. Five writes, each one transaction that is fsynced when the call returns; reads are named queries.
+
+    Every write raises StoreBusy when the disk is full (nothing was written) and ends the process by StoreBroken on
+    any other failure of a write or fsync.
+    """
+
+    # writes
+    async def accept(self, changes: Changes) -> None:
+        """Write a message in custody, or a refusal at the door. Raises Stale if (sender HER-id, MsgId) is taken."""
+
+    async def receive(self, changes: Changes) -> None:
+        """Write what an incoming envelope caused. Raises Stale on a taken key or a changed version."""
+
+    async def claim(
+        self,
+        *,
+        now: datetime,
+        until: datetime,
+        limit: int,
+        per_lane: int,
+        busy: Mapping[int, int],
+        closed: Collection[int],
+    ) -> Claimed:
+        """Lease due work until `until`: per counterpart at most `per_lane` less those in `busy`, none of `closed`."""
+
+    async def record(self, changes: Changes) -> None:
+        """Write the outcome of a step or of a word from an EPJ. Raises Stale on a changed version."""
+
+    async def erase(self, *, bodies: Sequence[str], now: datetime) -> int:
+        """Erase the keys of these bodies, and so the bodies. Returns how many."""
+
+    # reads
+    async def body(self, body: str) -> bytes:
+        """Return the bytes as they were given. Raises KeyError (unknown or erased) or BodyDamaged."""
+
+    async def next_due(self, *, closed: Collection[int]) -> datetime | None:
+        """Return when the next unleased work falls due, or None."""
+
+    async def outbound(self, sender_her: int, msg_id: str) -> Delivered | None:
+        """Return what was taken under (sender HER-id, MsgId)."""
+
+    async def find(self, id: str, *, hers: Collection[int] | None) -> tuple[Delivered, ...]:
+        """Return messages by any id: ours, MsgId, delivery, item or eb:MessageId; only of `hers` where given."""
+
+    async def work(self, delivery_id: str) -> Work | None:
+        """Return a delivery as it stands now."""
+
+    async def work_by_envelope(self, eb_id: str) -> tuple[Work, Envelope] | None:
+        """Return the delivery that an envelope of ours belongs to (current or earlier), and that envelope."""
+
+    async def work_by_receipt(self, *, sender_her: int, msg_id: str, receiver_her: int) -> Work | None:
+        """Return the delivery that an AppRec from `receiver_her` about `msg_id` answers."""
+
+    async def received(self, *, from_her: int, cpa_id: str, eb_id: str) -> ReceivedEnvelope | None:
+        """Return an acknowledged incoming envelope by its first key."""
+
+    async def inbound(self, *, sender_her: int, msg_id: str) -> tuple[Message, InboxItem | None] | None:
+        """Return a received document by its second key."""
+
+    async def item(self, item_id: str) -> tuple[Message, InboxItem] | None:
+        """Return one inbox item."""
+
+    async def inbox(
+        self, hers: Collection[int], *, unread: bool, after: str | None, limit: int
+    ) -> tuple[tuple[Message, InboxItem], ...]:
+        """Return inbox items in the order they came; `unread` leaves out what the EPJ has stored or judged."""
+
+    async def attempts(self, message_id: str) -> tuple[Attempt, ...]:
+        """Return all tries of a message's deliveries, oldest first."""
+
+    async def history(self, message_id: str) -> tuple[StoredEvent, ...]:
+        """Return all events of a message, oldest first."""
+
+    async def feed(self, hers: Collection[int], *, after: int, limit: int) -> tuple[StoredEvent, ...]:
+        """Return feed events with a higher offset; every lower one is settled when one is visible."""
+
+    async def unconfirmed(self, hers: Collection[int], *, through: int) -> tuple[Work, ...]:
+        """Return settled deliveries whose outcome stands in the feed at or below `through` and is not confirmed."""
+
+    async def queue(self, *, limit: int) -> tuple[Work, ...]:
+        """Return deliveries that are not finished, those that wait for a person first, then the oldest."""
+
+    async def events(self, *, kinds: Collection[EventKind], after: int, limit: int) -> tuple[StoredEvent, ...]:
+        """Return events of these kinds with a higher offset, for operators."""
+
+    async def ready(self) -> None:
+        """Prove that a write and its fsync pass. Raises StoreBusy or StoreBroken."""
+
+
+class BodyDamaged(Exception):
+    """A kept body does not authenticate: bit rot. It must not be sent on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransportReply:
+    """What came back for a POST, unjudged. The body is cut at the limit of an envelope."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+class Carrier(Protocol):
+    """Sends stored bytes. Judges nothing."""
+
+    async def post(self, endpoint: str, *, content_type: str, body: bytes, timeout: timedelta) -> TransportReply:
+        """POST an ebMS entity. Raises TransportFailed with `maybe_read`."""
+
+
+class Addresses(Protocol):
+    """The address records."""
+
+    def current(self) -> Directory:
+        """Return the last good directory. Raises Unaddressable where no registry could answer yet."""
+
+
+class Keys(Protocol):
+    """Our own keys, by organisation."""
+
+    def signing(self, her_id: int, at: datetime) -> KeyPair:
+        """Return the key that `her_id` signs with. Raises OwnKeyUnusable with the reason."""
+
+    def opening(self, her_id: int) -> tuple[KeyPair, ...]:
+        """Return every key that may open what was sealed for `her_id`, newest first."""
+
+
+class Clock(Protocol):
+    """The time of day."""
+
+    def now(self) -> datetime:
+        """Return the time in UTC."""
+
+
+class Randomness(Protocol):
+    """Unpredictable values."""
+
+    def id(self) -> str:
+        """Return a new UUID as 36 characters; ids sort by the time they were made."""
+
+    def bytes(self, count: int) -> bytes:
+        """Return `count` unpredictable bytes."""
+
+    def jitter(self) -> float:
+        """Return a number in 0..1."""
+
+
+class Cpu(Protocol):
+    """Runs CPU work off the event loop, in a small pool."""
+
+    def __call__(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+        """Return what `work` returns, or raise what it raises."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """What this broker is: fixed from start to stop."""
+
+    environment: str  # "test" or "production"
+    hosted: Mapping[int, str]  # HER-id -> organisation number; all others are partners
+    software: str  # name in Description (HIS 1210) and in AppRec/SoftwareName
+    version: str
+    back_off: BackOff
+    timeout: timedelta  # for one POST to a partner
+    max_document: int  # bytes
+    max_envelope: int  # bytes
+
+    def hosts(self, her_id: int) -> bool:
+        """Say whether `her_id` is served by this broker."""
+        return her_id in self.hosted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doors:
+    """All doors of one broker."""
+
+    site: Site
+    store: Store
+    carrier: Carrier
+    addresses: Addresses
+    processes: Callable[[], Processes]
+    schemas: Callable[[], SchemaSet]  # the calling thread's own: schema objects are not shared between threads
+    keys: Keys
+    clock: Clock
+    randomness: Randomness
+    cpu: Cpu
+    wake: Callable[[], None]  # tells the worker that something may be due

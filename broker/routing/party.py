@@ -1,0 +1,128 @@
+"""Who we exchange messages with, and on what terms: the address record and the agreement, as values.
+
+Text into values is `routing.records`; which of them applies is `routing.choose`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+
+from cryptography.x509 import Certificate
+
+from broker.retry import Chase
+
+
+class PartyKind(StrEnum):
+    """What a communication party is to a process."""
+
+    EPJ = "epj"
+    CITIZEN = "citizen"  # a citizens' portal
+    ORGANISATION = "organisation"  # level 1: holds certificates and units, receives nothing itself
+
+
+class Switch(StrEnum):
+    """What a party's record may allow that is otherwise refused. Each is shown in `addresses check`."""
+
+    TRIPLE_DES = "3des-in"
+    SHA1 = "sha1-in"
+    PLAINTEXT = "plaintext-in"
+    PLAIN_HTTP = "plain-http"
+    NO_XPATH = "signature-without-xpath-in"
+
+
+class ReceiptOn(StrEnum):
+    """When one of our own parties lets the broker send a positive AppRec."""
+
+    WORD = "word"  # only on the EPJ's verdict (default)
+    STORED = "stored"  # as soon as the EPJ says that the document is stored
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What an agreement says otherwise than the process, for one process. None: the process decides."""
+
+    service: str | None = None
+    service_type: str | None = None
+    action: str | None = None
+    our_role: str | None = None
+    their_role: str | None = None
+    chase: Chase | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """The `[[agreement]]` table: one per pair, for both directions and the AppRec (CPA 2.0 terms)."""
+
+    cpa_id: str
+    ours: int  # our HER-id: the table's `with`
+    theirs: int
+    retries: int = 3
+    retry_interval: timedelta = timedelta(minutes=5)
+    persist_duration: timedelta = timedelta(days=2)
+    sync: bool = False  # signals in the HTTP answer (syncReplyMode mshSignalsOnly)
+    key_transport: str = "rsa-v1.5"  # or "rsa-oaep"
+    cipher: str = "aes256-cbc"  # or "aes256-gcm"
+    chase: Chase | None = None
+    processes: Mapping[str, Terms] = field(default_factory=dict)  # by process name; absent: the process's own defaults
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Party:
+    """One address record. Certificates and endpoint that it lacks are its parent's (see `Directory`)."""
+
+    her_id: int
+    name: str
+    kind: PartyKind
+    organisation_number: str | None
+    parent: int | None = None
+    person: bool = False  # a health professional (level 2 by person)
+    active: bool = True
+    receives: frozenset[str] | None = None  # process names; None: all that is agreed
+    endpoint: str | None = None  # http(s) URL of the ebMS service
+    signing: tuple[Certificate, ...] = ()
+    encryption: tuple[Certificate, ...] = ()
+    agreements: tuple[Agreement, ...] = ()
+    switches: frozenset[Switch] = frozenset()
+    receipt_on: ReceiptOn = ReceiptOn.WORD
+    source: str = ""  # the file that it stands in
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Directory:
+    """All address records at one moment."""
+
+    parties: Mapping[int, Party]
+
+    def party(self, her_id: int) -> Party | None:
+        """Return the record of `her_id`, or None."""
+        return self.parties.get(her_id)
+
+    def lineage(self, her_id: int) -> tuple[Party, ...]:
+        """Return the party and its parents, nearest first; empty for an unknown HER-id."""
+        line: list[Party] = []
+        at: int | None = her_id
+        while at is not None and (party := self.parties.get(at)) is not None and party not in line:
+            line.append(party)
+            at = party.parent
+        return tuple(line)
+
+    def signing(self, her_id: int) -> tuple[Certificate, ...]:
+        """Return the pinned signing certificates: the party's own, else the nearest parent's."""
+        return next((party.signing for party in self.lineage(her_id) if party.signing), ())
+
+    def encryption(self, her_id: int) -> tuple[Certificate, ...]:
+        """Return the encryption certificates: the party's own, else the nearest parent's."""
+        return next((party.encryption for party in self.lineage(her_id) if party.encryption), ())
+
+    def endpoint(self, her_id: int) -> str | None:
+        """Return the endpoint: the party's own, else the nearest parent's."""
+        return next((party.endpoint for party in self.lineage(her_id) if party.endpoint), None)
+
+    def agreement(self, ours: int, theirs: int) -> Agreement | None:
+        """Return the agreement between one of ours and one of theirs, from the partner's record or its parents'."""
+        for party in self.lineage(theirs):
+            for agreement in party.agreements:
+                if agreement.ours == ours and agreement.theirs == theirs:
+                    return agreement
+        return None
