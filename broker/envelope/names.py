@@ -1,0 +1,33 @@
+"""The names of the field's XML: namespaces, and `{namespace}local` for the elements of SOAP, ebMS and XMLDSig."""
+
+SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
+EB = "http://www.oasis-open.org/committees/ebxml-msg/schema/msg-header-2_0.xsd"
+XLINK = "http://www.w3.org/1999/xlink"
+XML = "http://www.w3.org/XML/1998/namespace"
+XSI = "http://www.w3.org/2001/XMLSchema-instance"
+XHTML = "http://www.w3.org/1999/xhtml"
+DS = "http://www.w3.org/2000/09/xmldsig#"
+
+MSGHEAD = "http://www.kith.no/xmlstds/msghead/2006-05-24"
+DIALOG_10 = "http://www.kith.no/xmlstds/dialog/2006-10-11"
+DIALOG_11 = "http://www.kith.no/xmlstds/dialog/2013-01-23"
+APPREC_10 = "http://www.kith.no/xmlstds/apprec/2004-11-21"
+APPREC_11 = "http://www.kith.no/xmlstds/apprec/2012-02-15"
+BASE64 = "http://www.kith.no/xmlstds/base64container"
+FK1 = "http://www.kith.no/xmlstds/felleskomponent1"
+KITH = "http://www.kith.no/xmlstds"
+
+
+def soap(local: str) -> str:
+    """Return the qualified name of a SOAP 1.1 element or attribute."""
+    return f"{{{SOAP}}}{local}"
+
+
+def eb(local: str) -> str:
+    """Return the qualified name of an ebMS 2.0 element or attribute; its attributes are qualified too."""
+    return f"{{{EB}}}{local}"
+
+
+def ds(local: str) -> str:
+    """Return the qualified name of an XMLDSig element."""
+    return f"{{{DS}}}{local}"
