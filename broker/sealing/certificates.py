@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
@@ -59,7 +60,10 @@ def usable(certificate: x509.Certificate, use: Use, at: datetime) -> Usability:
 
 
 def _reason(certificate: x509.Certificate, use: Use, at: datetime) -> Reason | None:
-    public = certificate.public_key()
+    try:
+        public = certificate.public_key()
+    except (UnsupportedAlgorithm, ValueError):  # a curve or key that the library does not know
+        return Reason.NOT_RSA
     if not isinstance(public, rsa.RSAPublicKey):
         return Reason.NOT_RSA
     if public.key_size < MIN_RSA_BITS:
@@ -78,6 +82,8 @@ def _has_usage(certificate: x509.Certificate, use: Use) -> bool:
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
     except x509.ExtensionNotFound:
         return True  # RFC 5280 4.2.1.3: absent means not restricted
+    except (x509.DuplicateExtension, ValueError):
+        return False  # a usage that can't be read permits nothing
     if use is Use.ENCRYPT:
         return usage.key_encipherment
     return usage.content_commitment or usage.digital_signature  # content commitment is nonRepudiation, renamed
