@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from broker.envelope.xml import MB
 from broker.errors import MimeProblem
 
-MB: Final = 1_000_000
 CIPHERTEXT_TYPE: Final = 'application/pkcs7-mime; smime-type="enveloped-data"'
 AUTHENTICATED_CIPHERTEXT_TYPE: Final = 'application/pkcs7-mime; smime-type="authEnveloped-data"'  # RFC 5083 section 4
 _ROOT_TYPE: Final = "text/xml; charset=UTF-8"

@@ -8,27 +8,22 @@ party's record lets it in, so that whoever still depends on it is known by name.
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
-from enum import StrEnum
 
-
-class Direction(StrEnum):
-    """Seen from us."""
-
-    IN = "in"
-    OUT = "out"
+from broker.message import Direction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Algorithm:
     """One row of the list.
 
-    `id` is the URI (XML Signature) or the dotted OID (CMS), `name` is what exceptions and reports call it.
-    `in_until` is the last day on which it is accepted without an exception; None is no end.
+    `id` is the URI (XML Signature) or the dotted OID (CMS). `in_until` is the last day on which it is accepted
+    without an exception; None is no end. `switch` is the exception, by the name that it has in a party's record.
     """
 
     id: str
     name: str
     in_until: date | None = None
+    switch: str | None = None
     out: bool = False
 
 
@@ -48,11 +43,11 @@ ALGORITHMS: tuple[Algorithm, ...] = (
     Algorithm(id=_MORE + "rsa-sha256", name="rsa-sha256", out=True),
     Algorithm(id=_MORE + "rsa-sha384", name="rsa-sha384"),
     Algorithm(id=_MORE + "rsa-sha512", name="rsa-sha512"),
-    Algorithm(id=_DSIG + "rsa-sha1", name="rsa-sha1", in_until=_SHA1_END),
+    Algorithm(id=_DSIG + "rsa-sha1", name="rsa-sha1", in_until=_SHA1_END, switch="sha1-in"),
     Algorithm(id=_XMLENC + "sha256", name="sha256", out=True),
     Algorithm(id=_MORE + "sha384", name="sha384"),
     Algorithm(id=_XMLENC + "sha512", name="sha512"),
-    Algorithm(id=_DSIG + "sha1", name="sha1", in_until=_SHA1_END),
+    Algorithm(id=_DSIG + "sha1", name="sha1", in_until=_SHA1_END, switch="sha1-in"),
     # Content encryption, RFC 3565 (AES-CBC), RFC 5084 (AES-GCM), RFC 5652 section 12 (triple DES)
     Algorithm(id=_AES + "42", name="aes256-cbc", out=True),
     Algorithm(id=_AES + "46", name="aes256-gcm", out=True),
@@ -60,7 +55,7 @@ ALGORITHMS: tuple[Algorithm, ...] = (
     Algorithm(id=_AES + "26", name="aes192-gcm"),
     Algorithm(id=_AES + "2", name="aes128-cbc"),
     Algorithm(id=_AES + "6", name="aes128-gcm"),
-    Algorithm(id="1.2.840.113549.3.7", name="3des-cbc", in_until=_3DES_END),
+    Algorithm(id="1.2.840.113549.3.7", name="3des-cbc", in_until=_3DES_END, switch="3des-in"),
     # Key transport, RFC 8017 section 7. PKCS#1 v1.5 is what the sector's engines write: none of them sets OAEP.
     Algorithm(id=_RSA + "1", name="rsaes-pkcs1-v1_5", out=True),
     Algorithm(id=_RSA + "7", name="rsaes-oaep", out=True),
@@ -72,12 +67,12 @@ BY_ID = {algorithm.id: algorithm for algorithm in ALGORITHMS}
 def allowed(algorithm: str, direction: Direction, on: date, exceptions: Collection[str] = ()) -> bool:
     """Return whether the algorithm with this URI or OID may be used in `direction` on that day.
 
-    `exceptions` are the names that the party's record excepts; they widen only what we accept, never what we send,
-    and only to algorithms of this list. An unknown algorithm is never allowed.
+    `exceptions` are the switches of the party's record; they widen only what we accept, never what we send, and only
+    to algorithms of this list. An unknown algorithm is never allowed.
     """
     known = BY_ID.get(algorithm)
     if known is None:
         return False
     if direction is Direction.OUT:
         return known.out
-    return known.in_until is None or on <= known.in_until or known.name in exceptions
+    return known.in_until is None or on <= known.in_until or known.switch in exceptions

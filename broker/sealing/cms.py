@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from asn1crypto import cms as asn1
 from asn1crypto import core
@@ -38,44 +38,54 @@ _GCM_NONCE = 12
 
 
 class Cipher(StrEnum):
-    """Content encryption. The value is the OID."""
+    """Content encryption, by the names that agreements use."""
 
-    AES256_CBC = "2.16.840.1.101.3.4.1.42"
-    AES192_CBC = "2.16.840.1.101.3.4.1.22"
-    AES128_CBC = "2.16.840.1.101.3.4.1.2"
-    AES256_GCM = "2.16.840.1.101.3.4.1.46"
-    AES192_GCM = "2.16.840.1.101.3.4.1.26"
-    AES128_GCM = "2.16.840.1.101.3.4.1.6"
-    TRIPLE_DES_CBC = "1.2.840.113549.3.7"
+    AES256_CBC = "aes256-cbc"
+    AES192_CBC = "aes192-cbc"
+    AES128_CBC = "aes128-cbc"
+    AES256_GCM = "aes256-gcm"
+    AES192_GCM = "aes192-gcm"
+    AES128_GCM = "aes128-gcm"
+    TRIPLE_DES_CBC = "3des-cbc"
 
     @property
-    def authenticated(self) -> bool:
-        return self in _GCM
+    def oid(self) -> str:
+        return _CIPHERS[self].oid
 
     @property
     def key_size(self) -> int:
         """In bytes."""
-        return _KEY_SIZE[self]
+        return _CIPHERS[self].key_size
+
+    @property
+    def authenticated(self) -> bool:
+        """Whether the ciphertext proves that nobody changed it."""
+        return self.name.endswith("_GCM")
 
 
-_GCM = frozenset({Cipher.AES256_GCM, Cipher.AES192_GCM, Cipher.AES128_GCM})
-_KEY_SIZE = {
-    Cipher.AES256_CBC: 32,
-    Cipher.AES192_CBC: 24,
-    Cipher.AES128_CBC: 16,
-    Cipher.AES256_GCM: 32,
-    Cipher.AES192_GCM: 24,
-    Cipher.AES128_GCM: 16,
-    Cipher.TRIPLE_DES_CBC: 24,
+class _CipherFacts(NamedTuple):
+    oid: str
+    key_size: int
+
+
+_CIPHERS = {
+    Cipher.AES256_CBC: _CipherFacts("2.16.840.1.101.3.4.1.42", 32),
+    Cipher.AES192_CBC: _CipherFacts("2.16.840.1.101.3.4.1.22", 24),
+    Cipher.AES128_CBC: _CipherFacts("2.16.840.1.101.3.4.1.2", 16),
+    Cipher.AES256_GCM: _CipherFacts("2.16.840.1.101.3.4.1.46", 32),
+    Cipher.AES192_GCM: _CipherFacts("2.16.840.1.101.3.4.1.26", 24),
+    Cipher.AES128_GCM: _CipherFacts("2.16.840.1.101.3.4.1.6", 16),
+    Cipher.TRIPLE_DES_CBC: _CipherFacts("1.2.840.113549.3.7", 24),
 }
+_BY_OID = {facts.oid: cipher for cipher, facts in _CIPHERS.items()}
 
 
 class KeyTransport(StrEnum):
-    """How the content key travels. OAEP is named by its digest; SHA-1 is read and never written."""
+    """How the content key travels, by the names that agreements use. OAEP with SHA-1 is read and never written."""
 
-    RSA_V15 = "rsaes-pkcs1-v1_5"
-    OAEP_SHA256 = "rsaes-oaep-sha256"
-    OAEP_SHA1 = "rsaes-oaep-sha1"
+    RSA_V15 = "rsa-v1.5"
+    OAEP_SHA256 = "rsa-oaep"
+    OAEP_SHA1 = "rsa-oaep-sha1"
 
     @property
     def oid(self) -> str:
@@ -146,7 +156,7 @@ def seal(
     """
     transport = _TRANSPORT_OUT.get(key_transport)
     if transport is None or cipher not in (Cipher.AES256_CBC, Cipher.AES256_GCM):
-        raise ValueError(f"{key_transport} with {cipher.name} is read, never written")
+        raise ValueError(f"{key_transport} with {cipher} is read, never written")
     public = recipient.public_key()
     if not isinstance(public, rsa.RSAPublicKey):
         raise PartnerUnusable(
@@ -157,9 +167,9 @@ def seal(
     key = random(cipher.key_size)
     encrypted_key = _tlv(_OCTETS, public.encrypt(key, _padding(key_transport)))
     recipients = _tlv(_SET, _tlv(_SEQUENCE, _recipient(recipient), transport, encrypted_key))
-    algorithm = core.ObjectIdentifier(cipher.value).dump()
+    algorithm = core.ObjectIdentifier(cipher.oid).dump()
     sealed, parameters, tag = (_encrypt_gcm if cipher.authenticated else _encrypt_cbc)(key, content, random)
-    algorithm = _tlv(_SEQUENCE, core.ObjectIdentifier(cipher.value).dump(), parameters)
+    algorithm = _tlv(_SEQUENCE, core.ObjectIdentifier(cipher.oid).dump(), parameters)
     info = _tlv(_SEQUENCE, _DATA, algorithm, _tlv(_CONTEXT_0, sealed))
     kind = _AUTH_ENVELOPED if cipher.authenticated else _ENVELOPED
     return _tlv(_SEQUENCE, kind, _tlv(_EXPLICIT_0, _tlv(_SEQUENCE, _VERSION_0, recipients, info, tag)))
@@ -256,7 +266,7 @@ def _open(data: bytes, keys: Sequence[DecryptionKey], random: Callable[[int], by
     envelope, authenticated = message["content"], _AUTHENTICATED[message["content_type"].native]
     info = envelope["auth_encrypted_content_info" if authenticated else "encrypted_content_info"]
     algorithm = info["content_encryption_algorithm"]
-    cipher = Cipher(algorithm["algorithm"].dotted)
+    cipher = _BY_OID[algorithm["algorithm"].dotted]
     if cipher.authenticated != authenticated or info["content_type"].native != "data":
         raise CannotOpen(CANNOT_OPEN)
     if cipher is Cipher.TRIPLE_DES_CBC and not allow_3des:
