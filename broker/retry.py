@@ -97,12 +97,12 @@ def receipt_step(policy: ReceiptPolicy, *, custody: datetime, alarms: int, chase
     """Return the earliest step not yet taken.
 
     `alarms` and `chases` count those behind us (taken or skipped); `chasing` is whether a chase may be made now, which
-    is only after the Acknowledgment and never for a policy that does not repeat.
+    is only after the Acknowledgment.
     """
     steps = [Next(ReceiptStep.DEADLINE, custody + policy.overdue)]
     if alarms < len(policy.alarms):
         steps.append(Next(ReceiptStep.ALARM, custody + policy.alarms[alarms]))
-    if chasing and policy.chase is Chase.REPEAT and chases < len(policy.chase_at):
+    if chasing and policy.chase is not Chase.NONE and chases < len(policy.chase_at):
         steps.append(Next(ReceiptStep.CHASE, custody + policy.chase_at[chases]))
     return min(steps, key=lambda step: step.at)
 

@@ -1,0 +1,283 @@
+"""What a delivery becomes after an event: state, clocks, ball and cause together. Pure.
+
+`lifecycle` decides which states there are; this file decides what each event means for the two clocks and for who has
+the ball, so that no story can move a state and forget a clock. Every function returns a new value and raises
+IllegalMove where the lifecycle forbids the event.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+
+from broker.errors import Postponed
+from broker.lifecycle import Event, Outcome, Receipt, Transport, advance, allows, first_state
+from broker.message import Ball, Code, Delivery, Envelope, Message, Owed, PartyRef, Verdict
+from broker.retry import (
+    BackOff,
+    Chase,
+    Next,
+    ReceiptPolicy,
+    ReceiptStep,
+    after_copy,
+    back_off,
+    chases_behind,
+    receipt_step,
+)
+
+WAITS_FOR_ACKNOWLEDGMENT = "MB-3206"
+GAVE_UP = "MB-3216"
+REJECTED = "MB-3401"
+OVERDUE = "MB-3402"
+SAYS_DUPLICATE = "MB-3404"
+CONTRADICTED = "MB-3405"
+HELD_BY_ASKING = "MB-3406"
+
+VERDICT_EVENTS = {
+    Verdict.OK: Event.RECEIPT_OK,
+    Verdict.PARTIAL: Event.RECEIPT_PARTIAL,
+    Verdict.REJECTED: Event.RECEIPT_REJECTED,
+}
+_VERDICT_STATES = {Verdict.OK: Receipt.OK, Verdict.PARTIAL: Receipt.PARTIAL, Verdict.REJECTED: Receipt.REJECTED}
+
+
+def begin(
+    *, id: str, message: Message, receiver: PartyRef, policy: ReceiptPolicy, cause: Postponed | None = None
+) -> Delivery:
+    """Return a delivery as it stands when custody begins: due at once, both clocks set."""
+    state = first_state(receipt_awaited=message.owed is not Owed.NEVER)
+    delivery = Delivery(
+        id=id,
+        message_id=message.id,
+        receiver_her=receiver.her,
+        receiver_organisation_her=receiver.organisation_her,
+        receiver_person=receiver.person,
+        state=state,
+        version=0,
+        ball=Ball.US,
+        cause=cause.error_id if cause else None,
+        transport_due=message.at,
+        updated_at=message.at,
+    )
+    return _with_receipt_clock(delivery, message, policy)
+
+
+def parked(
+    delivery: Delivery, why: Postponed, *, addressed: bool, pace: BackOff, jitter: float, now: datetime
+) -> Delivery:
+    """Nothing could be sealed: wait, and look again. `addressed` when only our own key is missing (K3 passed)."""
+    failures = delivery.failures + 1
+    return replace(
+        delivery,
+        state=advance(delivery.state, Event.ADDRESSED) if addressed else delivery.state,
+        cause=why.error_id,
+        ball=Ball.PERSON,
+        failures=failures,
+        transport_due=now + back_off(pace, failures, jitter),
+        updated_at=now,
+    )
+
+
+def sealed(delivery: Delivery, envelope: Envelope, *, now: datetime) -> Delivery:
+    """An envelope stands on disk: send it at once."""
+    state = advance(advance(delivery.state, Event.ADDRESSED), Event.SEALED)
+    return replace(
+        delivery,
+        state=state,
+        envelope=envelope.eb_id,
+        cause=None,
+        ball=Ball.US,
+        failures=0,
+        transport_due=now,
+        updated_at=now,
+    )
+
+
+def sent(delivery: Delivery, envelope: Envelope, *, now: datetime, cause: str = WAITS_FOR_ACKNOWLEDGMENT) -> Delivery:
+    """A copy went out that the partner may have read; `envelope.copies` counts it already.
+
+    An Acknowledgment, a refusal or a receipt that came first keeps its clock and its word.
+    """
+    state = advance(delivery.state, Event.SENT)
+    if state.transport is not Transport.SENT or state.outcome is not Outcome.OPEN:
+        return replace(delivery, state=state, updated_at=now)
+    following = after_copy(
+        copies=envelope.copies,
+        retries=envelope.retries,
+        interval=envelope.interval,
+        now=now,
+        persist_until=envelope.persist_until,
+    )
+    return replace(
+        delivery,
+        state=state,
+        cause=cause,
+        ball=Ball.PARTNER,
+        failures=0,
+        transport_due=following.due,
+        updated_at=now,
+    )
+
+
+def failed(delivery: Delivery, error_id: str, *, pace: BackOff, jitter: float, now: datetime) -> Delivery:
+    """No copy can have been read: back off; no Retry is spent."""
+    if delivery.state.transport not in (Transport.WAITING, Transport.SENT):
+        return replace(delivery, updated_at=now)  # the word that overtook us stands
+    failures = delivery.failures + 1
+    return replace(
+        delivery,
+        cause=error_id,
+        ball=Ball.PARTNER,
+        failures=failures,
+        transport_due=now + back_off(pace, failures, jitter),
+        updated_at=now,
+    )
+
+
+def acknowledged(delivery: Delivery, message: Message, policy: ReceiptPolicy, *, now: datetime) -> Delivery:
+    """An Acknowledgment of one of its envelopes holds. Chase hours that passed before it are skipped."""
+    state = advance(delivery.state, Event.ACKNOWLEDGED)
+    settled = replace(
+        delivery,
+        state=state,
+        cause=None if state.outcome is not Outcome.OPEN or delivery.cause != OVERDUE else OVERDUE,
+        ball=Ball.PARTNER,
+        failures=0,
+        transport_due=None,
+        chases=max(delivery.chases, chases_behind(policy, custody=message.at, now=now)),
+        updated_at=now,
+    )
+    if state.receipt is Receipt.OVERDUE and state.outcome is Outcome.OPEN:
+        return replace(settled, ball=Ball.EPJ)
+    return _with_receipt_clock(settled, message, policy)
+
+
+def refused(delivery: Delivery, error_id: str, *, now: datetime) -> Delivery:
+    """The partner's word is never: resends, chase and receipt clock stop; a person has the ball."""
+    return _held(replace(delivery, state=advance(delivery.state, Event.REFUSED), receipt_due=None), error_id, now)
+
+
+def abandoned(delivery: Delivery, *, now: datetime) -> Delivery:
+    """Retries or PersistDuration are used up. The receipt clock goes on: a late receipt still completes."""
+    return _held(replace(delivery, state=advance(delivery.state, Event.ABANDONED)), GAVE_UP, now)
+
+
+def held(delivery: Delivery, error_id: str, *, now: datetime) -> Delivery:
+    """Nothing more can be done without a person (damaged body, unknown process): the transport clock stops."""
+    return _held(delivery, error_id, now)
+
+
+def receipted(
+    delivery: Delivery, verdict: Verdict, codes: tuple[Code, ...], *, receipt_message: str, now: datetime
+) -> Delivery:
+    """The first receipt from the right party decides, late or not."""
+    state = advance(delivery.state, VERDICT_EVENTS[verdict])
+    return replace(
+        delivery,
+        state=state,
+        cause=REJECTED if verdict is Verdict.REJECTED else None,
+        ball=Ball.EPJ,
+        codes=codes,
+        late=delivery.state.receipt is Receipt.OVERDUE,
+        receipt_message=receipt_message,
+        transport_due=None,
+        receipt_due=None,
+        updated_at=now,
+    )
+
+
+def may_be_receipted(delivery: Delivery, verdict: Verdict) -> bool:
+    """Say whether a verdict would be the first."""
+    return allows(delivery.state, VERDICT_EVENTS[verdict])
+
+
+def repeats(delivery: Delivery, verdict: Verdict, codes: tuple[Code, ...]) -> bool:
+    """Say whether a later receipt says the same as the one that decided."""
+    return delivery.state.receipt is _VERDICT_STATES[verdict] and sorted(c.code for c in codes) == sorted(
+        c.code for c in delivery.codes
+    )
+
+
+def says_duplicate(
+    delivery: Delivery, verdict: Verdict, codes: tuple[Code, ...], policy: ReceiptPolicy, chased: bool
+) -> bool:
+    """Say whether a first negative receipt, after a chase, only means that they have the document already."""
+    return (
+        chased
+        and verdict is Verdict.REJECTED
+        and bool(codes)
+        and delivery.cause != SAYS_DUPLICATE
+        and all(code.code in policy.duplicate_codes for code in codes)
+    )
+
+
+def duplicate_word(delivery: Delivery, *, now: datetime) -> Delivery:
+    """The receiver says "we have it already" to a repeat: no verdict; a person finds out what became of the first."""
+    return _held(replace(delivery, receipt_due=None), SAYS_DUPLICATE, now)
+
+
+def contradicted(delivery: Delivery, *, now: datetime) -> Delivery:
+    """A second, different verdict changes no state; it is marked, so that a person sees it."""
+    return replace(delivery, cause=CONTRADICTED, ball=Ball.PERSON, updated_at=now)
+
+
+def next_receipt_step(delivery: Delivery, message: Message, policy: ReceiptPolicy) -> Next:
+    """Return what the receipt clock asks for next, and when."""
+    chasing = delivery.state.transport is Transport.ACKNOWLEDGED
+    return receipt_step(policy, custody=message.at, alarms=delivery.alarms, chases=delivery.chases, chasing=chasing)
+
+
+def clock_struck(
+    delivery: Delivery, message: Message, policy: ReceiptPolicy, step: ReceiptStep, *, now: datetime
+) -> Delivery:
+    """The receipt clock's step was taken: return the delivery with that step behind it and the clock set anew."""
+    if step is ReceiptStep.ALARM:
+        return _with_receipt_clock(replace(delivery, alarms=delivery.alarms + 1, updated_at=now), message, policy)
+    if step is ReceiptStep.CHASE:
+        counted = replace(delivery, chases=delivery.chases + 1, updated_at=now)
+        if policy.chase is Chase.ASK:
+            return _with_receipt_clock(replace(counted, ball=Ball.PERSON, cause=HELD_BY_ASKING), message, policy)
+        return _with_receipt_clock(renewed(counted, now=now), message, policy)
+    if message.owed is Owed.ON_ERROR:
+        state = advance(delivery.state, Event.LAPSED)
+        return replace(delivery, state=state, receipt_due=None, updated_at=now)
+    return replace(
+        delivery,
+        state=advance(delivery.state, Event.OVERDUE),
+        cause=OVERDUE,
+        ball=Ball.EPJ,
+        receipt_due=None,
+        updated_at=now,
+    )
+
+
+def renewed(delivery: Delivery, *, now: datetime) -> Delivery:
+    """The same document goes in a new envelope. Receipt state, custody clock and furthest stop-point stay."""
+    return replace(
+        delivery,
+        state=advance(delivery.state, Event.RENEWED),
+        envelope=None,
+        cause=None,
+        ball=Ball.US,
+        failures=0,
+        transport_due=now,
+        updated_at=now,
+    )
+
+
+def confirmed(delivery: Delivery, *, now: datetime) -> Delivery:
+    """The EPJ has confirmed the outcome (K8)."""
+    return replace(delivery, state=advance(delivery.state, Event.CONFIRMED), confirmed_at=now, updated_at=now)
+
+
+def copies_used_up(envelope: Envelope, *, now: datetime) -> bool:
+    """Say whether the envelope may not be sent again: every copy sent and waited for, or PersistDuration over."""
+    return envelope.copies > envelope.retries or now >= envelope.persist_until
+
+
+def _held(delivery: Delivery, error_id: str, now: datetime) -> Delivery:
+    return replace(delivery, cause=error_id, ball=Ball.PERSON, transport_due=None, failures=0, updated_at=now)
+
+
+def _with_receipt_clock(delivery: Delivery, message: Message, policy: ReceiptPolicy) -> Delivery:
+    if delivery.state.outcome is not Outcome.OPEN or delivery.state.receipt is not Receipt.AWAITED:
+        return replace(delivery, receipt_due=None)
+    return replace(delivery, receipt_due=next_receipt_step(delivery, message, policy).at)
