@@ -11,6 +11,7 @@ from typing import ParamSpec, Protocol, TypeVar
 from broker.message import (
     Attempt,
     Changes,
+    Client,
     Delivery,
     Envelope,
     EventKind,
@@ -166,6 +167,13 @@ class Addresses(Protocol):
 
     def current(self) -> Directory:
         """Return the last good directory. Raises Unaddressable where no registry could answer yet."""
+
+
+class Clients(Protocol):
+    """The EPJ systems that may call the API."""
+
+    def by_token(self, token: str) -> Client | None:
+        """Return the client of a bearer token, or None. Compares hashes in constant time."""
 
 
 class Keys(Protocol):
