@@ -1,4 +1,6 @@
-"""The names of the field's XML: namespaces, and `{namespace}local` for the elements of SOAP, ebMS and XMLDSig."""
+"""The names of the field: namespaces, `{namespace}local` for SOAP, ebMS and XMLDSig, and the URIs of MIME parts."""
+
+from urllib.parse import quote, unquote
 
 SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
 EB = "http://www.oasis-open.org/committees/ebxml-msg/schema/msg-header-2_0.xsd"
@@ -31,3 +33,13 @@ def eb(local: str) -> str:
 def ds(local: str) -> str:
     """Return the qualified name of an XMLDSig element."""
     return f"{{{DS}}}{local}"
+
+
+def cid(content_id: str) -> str:
+    """Return the URI of a MIME part (RFC 2392) whose Content-ID, without angle brackets, is given."""
+    return "cid:" + quote(content_id, safe="!$&'()*+,;=:@")
+
+
+def content_id(uri: str) -> str | None:
+    """Return the Content-ID that a `cid:` URI names, or None for any other URI."""
+    return unquote(uri[4:]) if uri[:4].lower() == "cid:" and len(uri) > 4 else None

@@ -5,6 +5,7 @@ that lie, processing instructions inside the document. Comments are dropped whil
 a comment put into a signed value would hide the rest of it from a reader that takes `.text`.
 """
 
+import base64
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -119,6 +120,14 @@ def text(element: etree._Element) -> str:
     if len(element):
         raise OtherXml(f"{local(element)} must hold text only", location=location(element))
     return (element.text or "").strip()
+
+
+def decode_base64(value: str) -> bytes:
+    """Return the octets of base64 as XML carries it: blanks, line ends and `&#13;` are no content.
+
+    Raises ValueError for anything else that is not base64.
+    """
+    return base64.b64decode("".join(value.split()), validate=True)
 
 
 def local(element: etree._Element) -> str:

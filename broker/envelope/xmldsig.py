@@ -1,0 +1,223 @@
+"""ds:Signature to values and back. It decides which forms of XMLDSig exist for us; signature.py decides which hold.
+
+What is read here is data: no URI is fetched, no transform run, no key taken. A form that the field does not really
+send is refused. The XPath of ebMS 2.0 (4.1.3) is compared with the known expressions, and never evaluated.
+"""
+
+import base64
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.serialization import Encoding
+from lxml import etree
+
+from broker.envelope.names import DS, SOAP, ds
+from broker.envelope.xml import c14n, decode_base64
+from broker.errors import MalformedXml, NotTrusted
+from broker.sealing.keys import SigningKey
+
+RSA_SHA256 = "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256"
+RSA_SHA1 = "http://www.w3.org/2000/09/xmldsig#rsa-sha1"
+SHA256 = "http://www.w3.org/2001/04/xmlenc#sha256"
+SHA1 = "http://www.w3.org/2000/09/xmldsig#sha1"
+ENVELOPED = "http://www.w3.org/2000/09/xmldsig#enveloped-signature"
+XPATH = "http://www.w3.org/TR/1999/REC-xpath-19991116"
+C14N = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315"
+EXC_C14N = "http://www.w3.org/2001/10/xml-exc-c14n#"
+
+# Algorithm: (exclusive, with comments).
+CANONICALIZATIONS = {
+    C14N: (False, False),
+    C14N + "#WithComments": (False, True),
+    EXC_C14N: (True, False),
+    EXC_C14N + "WithComments": (True, True),
+}
+
+ACTOR_NEXT = "http://schemas.xmlsoap.org/soap/actor/next"
+ACTOR_NEXT_MSH = "urn:oasis:names:tc:ebxml-msg:actor:nextMSH"
+_SERVICE_NEXT_MSH = "urn:oasis:names:tc:ebxml-msg:service:nextMSH"  # so older engines name it, in the XPath only
+
+_LEAVING_OUT = (
+    'not(ancestor-or-self::node()[@SOAP:actor="{}"] | ancestor-or-self::node()[@SOAP:actor="' + ACTOR_NEXT + '"])'
+)
+EBMS_XPATH = _LEAVING_OUT.format(ACTOR_NEXT_MSH)
+# Known expression: the actors whose elements it leaves out of the digest.
+LEFT_OUT = {_LEAVING_OUT.format(actor): frozenset({actor, ACTOR_NEXT}) for actor in (ACTOR_NEXT_MSH, _SERVICE_NEXT_MSH)}
+
+_TOKEN = re.compile(r"""("[^"]*"|'[^']*')|([A-Za-z_][\w.-]*):actor(?![\w.-])|[A-Za-z_][\w.-]*|::|\S""", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """One ds:Reference: what was signed, and its digest. `xpath` is the known expression that it names, if any."""
+
+    uri: str
+    digest_method: str
+    digest_value: bytes
+    transforms: tuple[str, ...] = ()
+    xpath: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """What a ds:Signature says. Its form is known; nothing of it is believed yet."""
+
+    canonicalization: str
+    signature_method: str
+    references: tuple[Reference, ...]
+    canonical: bytes  # of ds:SignedInfo: what the value signs
+    value: bytes
+    certificates: tuple[bytes, ...]  # DER, as they stand in KeyInfo
+
+
+def read(signature: etree._Element) -> Signed:
+    """Return what a ds:Signature says. Raises NotTrusted where its form is not of our profile."""
+    _expect_attributes(signature, {"Id"})
+    info, value, *key_info = _expect(
+        signature, ("SignedInfo", "SignatureValue"), ("SignedInfo", "SignatureValue", "KeyInfo")
+    )
+    _expect_attributes(info, {"Id"})
+    canonicalization, method, *references = _expect(
+        info, ("CanonicalizationMethod", "SignatureMethod", *["Reference"] * max(1, len(info) - 2))
+    )
+    how = _algorithm(canonicalization)
+    if how not in CANONICALIZATIONS:
+        raise NotTrusted("a canonicalization that is not of our profile")
+    return Signed(
+        canonicalization=how,
+        signature_method=_algorithm(method),
+        references=tuple(_read_reference(reference) for reference in references),
+        canonical=canonical(info, how),
+        value=_base64(value),
+        certificates=tuple(
+            _base64(certificate)
+            for data in (key_info[0] if key_info else ())
+            if data.tag == ds("X509Data")
+            for certificate in data
+            if certificate.tag == ds("X509Certificate")
+        ),
+    )
+
+
+def append_reference(parent: etree._Element, reference: Reference) -> None:
+    """Write a ds:Reference of these values as last child of `parent`, where SOAP has a prefix if there is an XPath."""
+    element = etree.SubElement(parent, ds("Reference"), URI=reference.uri)
+    if reference.transforms:
+        transforms = etree.SubElement(element, ds("Transforms"))
+        for algorithm in reference.transforms:
+            transform = etree.SubElement(transforms, ds("Transform"), Algorithm=algorithm)
+            if algorithm == XPATH:
+                # lxml drops a second declaration of a namespace, so the expression uses the envelope's own prefix.
+                prefix = next(str(prefix) for prefix, uri in parent.nsmap.items() if uri == SOAP and prefix)
+                etree.SubElement(transform, ds("XPath")).text = str(reference.xpath).replace("@SOAP:", f"@{prefix}:")
+    etree.SubElement(element, ds("DigestMethod"), Algorithm=reference.digest_method)
+    etree.SubElement(element, ds("DigestValue")).text = base64.b64encode(reference.digest_value).decode()
+
+
+def append_signature(parent: etree._Element, references: Sequence[Reference], key: SigningKey) -> etree._Element:
+    """Sign the references, write the ds:Signature as last child of `parent`, and return it."""
+    signature = etree.SubElement(parent, ds("Signature"), nsmap={"ds": DS})
+    info = etree.SubElement(signature, ds("SignedInfo"))
+    etree.SubElement(info, ds("CanonicalizationMethod"), Algorithm=C14N)
+    etree.SubElement(info, ds("SignatureMethod"), Algorithm=RSA_SHA256)
+    for reference in references:
+        append_reference(info, reference)
+    value = key.private_key.sign(c14n(info), padding.PKCS1v15(), hashes.SHA256())
+    etree.SubElement(signature, ds("SignatureValue")).text = base64.b64encode(value).decode()
+    # One certificate, and no chain: some engines demand exactly one.
+    key_info = etree.SubElement(signature, ds("KeyInfo"))
+    numbers = key.private_key.public_key().public_numbers()
+    rsa_value = etree.SubElement(etree.SubElement(key_info, ds("KeyValue")), ds("RSAKeyValue"))
+    for name, number in (("Modulus", numbers.n), ("Exponent", numbers.e)):
+        octets = number.to_bytes((number.bit_length() + 7) // 8, "big")
+        etree.SubElement(rsa_value, ds(name)).text = base64.b64encode(octets).decode()
+    data = etree.SubElement(key_info, ds("X509Data"))
+    der = key.certificate.public_bytes(Encoding.DER)
+    etree.SubElement(data, ds("X509Certificate")).text = base64.b64encode(der).decode()
+    return signature
+
+
+def canonical(element: etree._Element, method: str) -> bytes:
+    """Return the canonical form by one of CANONICALIZATIONS. Raises NotTrusted where there is none."""
+    exclusive, with_comments = CANONICALIZATIONS[method]
+    try:
+        return c14n(element, exclusive=exclusive, with_comments=with_comments)
+    except MalformedXml as fault:
+        raise NotTrusted(fault.why) from None
+
+
+def _read_reference(element: etree._Element) -> Reference:
+    _expect_attributes(element, {"URI", "Id"})
+    uri = element.get("URI")
+    if uri is None:
+        raise NotTrusted("a ds:Reference without URI")
+    *first, method, value = _expect(
+        element, ("DigestMethod", "DigestValue"), ("Transforms", "DigestMethod", "DigestValue")
+    )
+    transforms: list[str] = []
+    xpath = None
+    for transform in first[0] if first else ():
+        if transform.tag != ds("Transform"):
+            raise NotTrusted("a ds:Transforms that is not of our profile")
+        if transform.get("Algorithm") == XPATH:
+            transforms.append(_algorithm(transform, children=("XPath",)))
+            xpath = _known_xpath(transform[0])
+        else:
+            transforms.append(_algorithm(transform))
+    return Reference(
+        uri=uri,
+        digest_method=_algorithm(method),
+        digest_value=_base64(value),
+        transforms=tuple(transforms),
+        xpath=xpath,
+    )
+
+
+def _known_xpath(element: etree._Element) -> str:
+    """Return which of the known expressions it is, white space and prefix aside. Raises NotTrusted for any other."""
+    _expect_attributes(element, set())
+    _expect(element, ())
+    expression = _tokens(element.text or "", {prefix for prefix, uri in element.nsmap.items() if uri == SOAP})
+    for known in LEFT_OUT:
+        if expression == _tokens(known, {"SOAP"}):
+            return known
+    raise NotTrusted("an XPath that is not the one of ebMS")
+
+
+def _tokens(expression: str, soap_prefixes: Collection[str | None]) -> list[str]:
+    return [
+        f'"{found[1][1:-1]}"' if found[1] else "{soap}actor" if found[2] in soap_prefixes else found[0]
+        for found in _TOKEN.finditer(expression)
+    ]
+
+
+def _algorithm(element: etree._Element, children: tuple[str, ...] = ()) -> str:
+    """Return the Algorithm of an element that must say nothing else: a parameter would change what it means."""
+    _expect_attributes(element, {"Algorithm"})
+    _expect(element, children)
+    if (element.text or "").strip():
+        raise NotTrusted(f"a ds:{etree.QName(element).localname} that is not of our profile")
+    return element.get("Algorithm") or ""
+
+
+def _expect(element: etree._Element, *shapes: tuple[str, ...]) -> list[etree._Element]:
+    """Return the children of an element, whose names in ds: must be one of `shapes`."""
+    if tuple(child.tag for child in element) not in [tuple(map(ds, shape)) for shape in shapes]:
+        raise NotTrusted(f"a ds:{etree.QName(element).localname} that is not of our profile")
+    return list(element)
+
+
+def _expect_attributes(element: etree._Element, allowed: set[str]) -> None:
+    if not {str(name) for name in element.attrib} <= allowed:
+        raise NotTrusted(f"a ds:{etree.QName(element).localname} with an attribute that is not of our profile")
+
+
+def _base64(element: etree._Element) -> bytes:
+    _expect(element, ())
+    try:
+        return decode_base64(element.text or "")
+    except ValueError:
+        raise NotTrusted(f"a ds:{etree.QName(element).localname} that is not base64") from None
