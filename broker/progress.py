@@ -135,18 +135,17 @@ def failed(delivery: Delivery, error_id: str, *, pace: BackOff, jitter: float, n
 def acknowledged(delivery: Delivery, message: Message, policy: ReceiptPolicy, *, now: datetime) -> Delivery:
     """An Acknowledgment of one of its envelopes holds. Chase hours that passed before it are skipped."""
     state = advance(delivery.state, Event.ACKNOWLEDGED)
+    overdue = state.receipt is Receipt.OVERDUE and state.outcome is Outcome.OPEN
     settled = replace(
         delivery,
         state=state,
-        cause=None if state.outcome is not Outcome.OPEN or delivery.cause != OVERDUE else OVERDUE,
-        ball=Ball.PARTNER,
+        cause=OVERDUE if overdue else None,
+        ball=Ball.EPJ if overdue else Ball.PARTNER,
         failures=0,
         transport_due=None,
         chases=max(delivery.chases, chases_behind(policy, custody=message.at, now=now)),
         updated_at=now,
     )
-    if state.receipt is Receipt.OVERDUE and state.outcome is Outcome.OPEN:
-        return replace(settled, ball=Ball.EPJ)
     return _with_receipt_clock(settled, message, policy)
 
 
