@@ -1,0 +1,118 @@
+"""The transport receipt: what we acknowledge with, and when a peer's Acknowledgment counts as one.
+
+It says that the envelope arrived, and nothing of what became of the document in it.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from broker.envelope.ebms import MSH_SERVICE, Acknowledgment, Description, Envelope, Header, Kind, her_party
+from broker.envelope.signature import Verified
+from broker.envelope.xmldsig import Reference
+from broker.errors import Inconsistent, NotTrusted
+from broker.message import Digest
+from broker.message import Envelope as Sent
+
+
+def digests(references: Sequence[Reference]) -> tuple[Digest, ...]:
+    """Return references as the values that are kept and compared."""
+    return tuple(Digest(uri=one.uri, method=one.digest_method, value=one.digest_value) for one in references)
+
+
+def answer_header(
+    received: Header,
+    kind: Kind,
+    *,
+    message_id: str,
+    timestamp: datetime,
+    ref_to_message_id: str | None,
+    descriptions: tuple[Description, ...] = (),
+) -> Header:
+    """Return the header of a signal that answers `received`: same agreement and conversation, parties swapped.
+
+    No Role, and no eb:type on the Service: an engine looks for its channel by the bare URI.
+    """
+    return Header(
+        from_=received.to,
+        to=received.from_,
+        cpa_id=received.cpa_id,
+        conversation_id=received.conversation_id,
+        service=MSH_SERVICE,
+        action=kind,
+        message_id=message_id,
+        timestamp=timestamp,
+        ref_to_message_id=ref_to_message_id,
+        descriptions=descriptions,
+    )
+
+
+def build_acknowledgment(
+    received: Header,
+    references: Sequence[Reference],
+    *,
+    message_id: str,
+    timestamp: datetime,
+    ref_in_message_data: bool = True,
+    descriptions: tuple[Description, ...] = (),
+) -> Envelope:
+    """Return the Acknowledgment of an envelope that is on disk (ebMS 2.0, 6.3.2). The caller signs and sends it.
+
+    `references` are those of its verified signature, or none where it was unsigned. `ref_in_message_data`: HIS 1037
+    (errata of 2019) wants no RefToMessageId in MessageData; most engines find the original by nothing else.
+    """
+    return Envelope(
+        header=answer_header(
+            received,
+            Kind.ACKNOWLEDGMENT,
+            message_id=message_id,
+            timestamp=timestamp,
+            ref_to_message_id=received.message_id if ref_in_message_data else None,
+            descriptions=descriptions,
+        ),
+        acknowledgment=Acknowledgment(
+            timestamp=timestamp,
+            ref_to_message_id=received.message_id,
+            from_=received.to,
+            references=tuple(references),
+        ),
+    )
+
+
+def check_acknowledgment(received: Envelope, verified: Verified | None, sent: Sent) -> None:
+    """Check that `received` acknowledges the envelope `sent`, by the party that it went to.
+
+    `verified` is the outcome for a signed Acknowledgment, by the certificates of that party; None for an unsigned one.
+    Works for an Acknowledgment alone and for one that came with a business answer. Raises Inconsistent where it is
+    not about this envelope, NotTrusted where it lacks the signature or the digests that were agreed, or has others.
+    """
+    acknowledgment = received.acknowledgment
+    if acknowledgment is None:
+        raise Inconsistent("no Acknowledgment in the envelope", location="//Header/Acknowledgment")
+    if acknowledgment.ref_to_message_id != sent.eb_id:
+        raise Inconsistent("of another message", location="//Header/Acknowledgment/RefToMessageId")
+    check_about(received.header, sent)
+    if acknowledgment.from_ and acknowledgment.from_ != her_party(sent.to_her):
+        raise Inconsistent("from someone else than the receiver", location="//Header/Acknowledgment/From")
+    if sent.ack_signed and verified is None:
+        raise NotTrusted("the Acknowledgment is not signed, and was asked to be")
+    # A set of its own size on both sides: a digest repeated or left out is no proof of the whole.
+    told = [(one.uri, one.digest_value) for one in acknowledgment.references]
+    kept = [(one.uri, one.value) for one in sent.digests]
+    if (told or sent.ack_signed) and (len(told) != len(kept) or set(told) != set(kept)):
+        raise NotTrusted("the Acknowledgment has other digests than what we sent")
+
+
+def check_about(header: Header, sent: Sent) -> None:
+    """Check that a signal is by the receiver of `sent`, to its sender, in its agreement.
+
+    Where MessageData has a RefToMessageId it must be that of `sent`; an Acknowledgment need not have one. A business
+    answer refers to what it answers, which is the same message. Raises Inconsistent, with the place.
+    """
+    if (header.from_her, header.to_her) != (sent.to_her, sent.from_her):
+        raise Inconsistent(
+            "parties are not those of the envelope sent, swapped", location="//Header/MessageHeader/From"
+        )
+    if header.cpa_id != sent.cpa_id:
+        raise Inconsistent("in another agreement", location="//Header/MessageHeader/CPAId")
+    if header.ref_to_message_id not in {None, sent.eb_id}:
+        raise Inconsistent("of another message", location="//Header/MessageHeader/MessageData/RefToMessageId")
