@@ -114,7 +114,13 @@ class DocumentHead:
     processing_status: str | None = None  # P, D or T (list 8113)
     parts: tuple[Part, ...] = ()
     content: str = ""  # what the Dialogmelding holds: "Foresporsel", "Notat" or ""
+    code: str = field(default="", repr=False)  # V of the first TypeForesp or TemaKodet; as it stands, so never shown
     signed: bool = False  # a ds:Signature of the document's own is present
+
+    @property
+    def dialogue(self) -> str:
+        """Return the namespace of the business document, which stands in the first Document."""
+        return self.parts[0].namespace if self.parts else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
