@@ -111,7 +111,8 @@ class Table:
     def tables(self, key: str) -> tuple["Table", ...]:
         """Return the tables of a list of tables, none where it is missing."""
         form = f"a list of tables: [[{self._at(key)}]]"
-        values = self._get(key, [], form, lambda value: value if _all(value, dict) else None)
+        nothing: list[dict[str, Any]] = []
+        values = self._get(key, nothing, form, lambda value: value if _all(value, dict) else None)
         return tuple(
             Table(value, source=self._source, path=f"{self._at(key)}[{number}]")
             for number, value in enumerate(values, start=1)
