@@ -82,9 +82,8 @@ class NoAnswer(Exception):
 class Simulator:
     """One EPJ. Its three jobs run side by side until `stop` is called."""
 
-    def __init__(self, orders: Orders, ledger: Ledger, session: aiohttp.ClientSession) -> None:
-        self._orders, self._ledger, self._session = orders, ledger, session
-        self._clock = SystemClock()
+    def __init__(self, orders: Orders, ledger: Ledger, session: aiohttp.ClientSession, clock: SystemClock) -> None:
+        self._orders, self._ledger, self._session, self._clock = orders, ledger, session, clock
         self._stopping = asyncio.Event()
         self._posted: set[str] = set()
         self._unjudged: dict[str, Received] = {}  # stored here, verdict not yet given
@@ -308,7 +307,7 @@ async def simulate(orders: Orders) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     with Ledger(orders.ledger) as ledger:
         async with aiohttp.ClientSession(orders.api, headers=headers, timeout=_ANSWER_WITHIN) as session:
-            simulator = Simulator(orders, ledger, session)
+            simulator = Simulator(orders, ledger, session, SystemClock())
             simulator.remember()
             loop = asyncio.get_running_loop()
             for stop_signal in (signal.SIGTERM, signal.SIGINT):
