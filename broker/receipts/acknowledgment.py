@@ -6,7 +6,7 @@ It says that the envelope arrived, and nothing of what became of the document in
 from collections.abc import Sequence
 from datetime import datetime
 
-from broker.envelope.ebms import MSH_SERVICE, Acknowledgment, Description, Envelope, Header, Kind, her_party
+from broker.envelope.ebms import MSH_SERVICE, Acknowledgment, Description, Envelope, Header, Kind, her_id
 from broker.envelope.signature import Verified
 from broker.envelope.xmldsig import Reference
 from broker.errors import Inconsistent, NotTrusted
@@ -91,7 +91,7 @@ def check_acknowledgment(received: Envelope, verified: Verified | None, sent: Se
     if acknowledgment.ref_to_message_id != sent.eb_id:
         raise Inconsistent("of another message", location="//Header/Acknowledgment/RefToMessageId")
     check_about(received.header, sent)
-    if acknowledgment.from_ and acknowledgment.from_ != her_party(sent.to_her):
+    if acknowledgment.from_ and her_id(acknowledgment.from_) != sent.to_her:
         raise Inconsistent("from someone else than the receiver", location="//Header/Acknowledgment/From")
     if sent.ack_signed and verified is None:
         raise NotTrusted("the Acknowledgment is not signed, and was asked to be")

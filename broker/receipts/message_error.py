@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from broker.envelope.ebms import Description, EbError, Envelope, ErrorList, Header, Kind, Severity
-from broker.errors import CannotOpen, Inconsistent, NotTrusted, Refused
+from broker.errors import Inconsistent, NotTrusted, Refused
 from broker.message import Envelope as Sent
 from broker.receipts.acknowledgment import answer_header, check_about
 
@@ -35,7 +35,7 @@ def build_message_error(
 
     SecurityFailure says that and no more, whatever the cause: detail would help who is guessing at keys.
     """
-    secret = isinstance(refused, NotTrusted | CannotOpen)
+    secret = refused.code == NotTrusted.code
     error = EbError(
         code=refused.code,
         severity=Severity.ERROR,
