@@ -1,0 +1,344 @@
+"""The closed list of log events and metrics: what leaves this process for operators' eyes, and nothing else does.
+
+What happens to a message is told by the events that a write commits: `recorded(changes)`, called after the write,
+gives one line for each event and each attempt. Everything else has a typed function of its own below. No function here
+raises, and none takes a body, a name, a number of a person or a key; what slips in all the same is dropped by the list
+of keys or blanked by the scrubber.
+"""
+
+import logging
+import re
+import sys
+import traceback
+from collections.abc import Mapping, MutableMapping
+from typing import Any, Final, TextIO
+from urllib.parse import urlsplit
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from broker.message import Attempt, Changes, EventKind, NewEvent
+
+# --- metrics: every label has a closed set of values ---
+
+REGISTRY: Final = CollectorRegistry()
+_EVENTS = Counter("broker_events", "Events committed, by kind", ["kind"], registry=REGISTRY)
+_ATTEMPTS = Counter("broker_attempts", "Tries at the transport", ["result", "error_id"], registry=REGISTRY)
+_ATTEMPT_SECONDS = Histogram(
+    "broker_attempt_seconds",
+    "Duration of one try at the transport",
+    buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60),
+    registry=REGISTRY,
+)
+_ACK_SECONDS = Histogram(
+    "broker_acknowledgment_seconds",
+    "From an envelope's Timestamp to its Acknowledgment",
+    buckets=(0.1, 1, 10, 60, 300, 900, 3600, 14400, 86400),
+    registry=REGISTRY,
+)
+_REQUESTS = Counter("broker_http_requests", "Requests answered", ["door", "route", "status"], registry=REGISTRY)
+_REQUEST_SECONDS = Histogram(
+    "broker_http_request_seconds",
+    "Duration of a request, by route template",
+    ["door", "route"],
+    buckets=(0.005, 0.01, 0.03, 0.1, 0.25, 1, 3, 10, 60),
+    registry=REGISTRY,
+)
+_IN_FLIGHT = Gauge("broker_http_body_bytes", "Bytes of request bodies held in memory", registry=REGISTRY)
+_LANES_CLOSED = Gauge("broker_lanes_closed", "Endpoint origins whose breaker is open", registry=REGISTRY)
+_UNEXPECTED = Counter("broker_unexpected", "Faults of our own that no rule foresaw", ["where"], registry=REGISTRY)
+_DROPPED = Counter("broker_log_keys_dropped", "Log keys dropped because they are not on the list", registry=REGISTRY)
+_LOST = Counter("broker_log_lines_lost", "Log lines that could not be written", registry=REGISTRY)
+_STARTED = Gauge("broker_started_timestamp_seconds", "When this process started", registry=REGISTRY)
+_BUILD = Gauge("broker_build_info", "Always 1", ["version", "environment"], registry=REGISTRY)
+
+
+def exposition() -> bytes:
+    """Return all metrics in the text format of Prometheus."""
+    return generate_latest(REGISTRY)
+
+
+# --- the log ---
+
+KEYS: Final = frozenset(
+    {
+        "ts", "level", "event", "msg", "delivery", "item", "eb_id", "party", "ours", "client", "stage", "error_id",
+        "codes", "why", "attempt", "result", "http_status", "ms", "peer", "door", "route", "request", "error", "at",
+        "where", "source", "count", "version", "environment", "logger", "seconds", "reason",
+    }
+)  # fmt: skip
+
+MAX_VALUE: Final = 256  # characters; longer values are cut: no field of ours needs more
+
+_UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+_SECRETS = re.compile(
+    # Our own ids are kept first: half of a UUID may be digits only.
+    rf"(?P<keep>{_UUID})"
+    # Eleven digits in a row, as a national identity number is written; longer runs hold one.
+    r"|(?P<digits>\d{11,}|\d{6}[ .]?\d{3}[ .]?\d{2}\d*|\d{2}[ .-]\d{2}[ .-]\d{2}[ .-]?\d{5})"
+    r"|(?P<pem>-----BEGIN[\s\S]*?(?:-----END[^-]*-----|$))"
+    r"|(?P<bearer>(?i:bearer|basic)\s+\S+)"
+    r"|(?P<token>[A-Za-z0-9_\-+/=]{40,})"
+)
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def scrub(value: str) -> str:
+    """Return `value` fit for a log line: secrets blanked, control and direction characters escaped, cut to length."""
+
+    def blank(match: re.Match[str]) -> str:
+        return match[0] if match.lastgroup == "keep" else f"[{match.lastgroup}]"
+
+    # Cut after the secrets are blanked: half of a secret would not be known for one.
+    clean = _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", _SECRETS.sub(blank, value))
+    return clean if len(clean) <= MAX_VALUE else clean[: MAX_VALUE - 1] + "…"
+
+
+def _fit(value: object) -> object:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, str):
+        return scrub(value)
+    if isinstance(value, tuple | list):
+        return [_fit(part) for part in value[:20]]
+    return f"<{type(value).__name__}>"
+
+
+def _only_known(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    unknown = [key for key in line if key not in KEYS]
+    if unknown:
+        _DROPPED.inc(len(unknown))
+    return {key: _fit(value) for key, value in line.items() if key in KEYS and value is not None}
+
+
+def _logger(level: int, stream: TextIO) -> Any:
+    return structlog.wrap_logger(
+        structlog.PrintLogger(stream),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        processors=[
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
+            structlog.processors.add_log_level,
+            _only_known,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        cache_logger_on_first_use=False,
+    )
+
+
+_log = _logger(logging.INFO, sys.stdout)
+
+
+class _Foreign(logging.Handler):
+    """Takes what libraries log: who and what kind of error, never their message (it may quote a request)."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[0] if record.exc_info else None
+        _emit(
+            "warning" if record.levelno < logging.ERROR else "error",
+            "library",
+            logger=record.name,
+            error=error.__qualname__ if error else None,
+            where=f"{record.module}:{record.lineno}",
+        )
+
+
+def configure(level: str = "info", stream: TextIO | None = None) -> None:
+    """Write JSON lines of this level and above to `stream` (standard output), and libraries' warnings as lines too."""
+    global _log
+    _log = _logger(logging.getLevelNamesMapping()[level.upper()], stream or sys.stdout)
+    root = logging.getLogger()
+    root.handlers[:] = [_Foreign()]
+    root.setLevel(logging.WARNING)
+
+
+def _emit(level: str, event: str, **fields: object) -> None:
+    try:
+        getattr(_log, level)(event, **fields)
+    except Exception:  # a log that can't be written must not stop a message
+        _LOST.inc()
+
+
+# --- what happens to a message ---
+
+_WARNINGS: Final = frozenset(
+    {
+        EventKind.PARKED,
+        EventKind.REFUSED,
+        EventKind.ABANDONED,
+        EventKind.ALARM,
+        EventKind.OVERDUE,
+        EventKind.RECEIPT_CONTRADICTS,
+        EventKind.RECEIPT_DUPLICATE_WORD,
+        EventKind.RECEIPT_UNMATCHED,
+        EventKind.INBOUND_REJECTED,
+        EventKind.SIGNAL_DROPPED,
+        EventKind.SECURITY,
+    }
+)
+
+
+def recorded(changes: Changes) -> None:
+    """Tell what a committed write did: one line an event and one an attempt. Call it after the write, never before."""
+    try:
+        messages = {delivery.id: delivery.message_id for delivery in (*changes.deliveries, *changes.advanced)}
+        for attempt in changes.attempts:
+            _attempted(attempt, messages.get(attempt.delivery_id))
+        for event in changes.events:
+            _happened(event)
+        for envelope in changes.used:
+            if envelope.acknowledged_at is not None:
+                _ACK_SECONDS.observe((envelope.acknowledged_at - envelope.timestamp).total_seconds())
+    except Exception as error:
+        unexpected(error, where="telemetry")
+
+
+def _happened(event: NewEvent) -> None:
+    _EVENTS.labels(kind=event.kind).inc()
+    _emit(
+        "warning" if event.kind in _WARNINGS else "info",
+        event.kind,
+        msg=event.message_id,
+        delivery=event.delivery_id,
+        item=event.item_id,
+        eb_id=event.eb_id,
+        party=event.counterpart,
+        ours=event.her,
+        client=event.client,
+        stage=event.stop_point,
+        error_id=event.error_id,
+        codes=event.codes or None,
+        why=event.why,
+    )
+
+
+def _attempted(attempt: Attempt, message: str | None) -> None:
+    seconds = (attempt.ended_at - attempt.started_at).total_seconds()
+    _ATTEMPTS.labels(result=attempt.result, error_id=attempt.error_id or "").inc()
+    _ATTEMPT_SECONDS.observe(seconds)
+    _emit(
+        "info",
+        "attempt",
+        msg=message,
+        delivery=attempt.delivery_id,
+        eb_id=attempt.eb_id,
+        attempt=attempt.number,
+        result=attempt.result,
+        http_status=attempt.http_status,
+        error_id=attempt.error_id,
+        peer=origin(attempt.endpoint),
+        ms=round(seconds * 1000),
+    )
+
+
+def origin(endpoint: str) -> str:
+    """Return scheme://host:port of an endpoint, without user, path and query, for logs and breakers."""
+    try:
+        parts = urlsplit(endpoint)
+        port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)
+    except ValueError:
+        return "?"
+    return f"{parts.scheme}://{parts.hostname or '?'}:{port}"
+
+
+# --- the doors ---
+
+
+def answered(*, door: str, route: str, status: int, seconds: float) -> None:
+    """A request was answered. `route` is the template, never the path."""
+    _REQUESTS.labels(door=door, route=route, status=str(status)).inc()
+    _REQUEST_SECONDS.labels(door=door, route=route).observe(seconds)
+
+
+def turned_away(
+    *, door: str, status: int, error_id: str, request: str, client: str | None = None, her: int | None = None
+) -> None:
+    """A request was refused before any story began: no token, another's HER-id, too large, not understood."""
+    _emit(
+        "warning",
+        "door.turned_away",
+        door=door,
+        http_status=status,
+        error_id=error_id,
+        request=request,
+        client=client,
+        ours=her,
+    )
+
+
+def holding(bytes_held: int) -> None:
+    """So many bytes of request bodies are in memory now."""
+    _IN_FLIGHT.set(bytes_held)
+
+
+# --- the transport ---
+
+
+def lane_closed(endpoint: str, *, seconds: float) -> None:
+    """The breaker of an endpoint's origin opened: its lanes rest for `seconds`."""
+    _LANES_CLOSED.inc()
+    _emit("warning", "lane.closed", peer=origin(endpoint), seconds=round(seconds, 1))
+
+
+def lane_opened(endpoint: str) -> None:
+    """The breaker of an endpoint's origin closed again."""
+    _LANES_CLOSED.dec()
+    _emit("info", "lane.opened", peer=origin(endpoint))
+
+
+# --- the process ---
+
+
+def started(*, version: str, environment: str) -> None:
+    """The process has opened its store and listens."""
+    _STARTED.set_to_current_time()
+    _BUILD.labels(version=version, environment=environment).set(1)
+    _emit("info", "process.started", version=version, environment=environment)
+
+
+def stopping(reason: str) -> None:
+    """No new work is claimed from here on."""
+    _emit("info", "process.stopping", reason=reason)
+
+
+def stopped() -> None:
+    """All outcomes are recorded and the store is closed."""
+    _emit("info", "process.stopped")
+
+
+def records_reloaded(source: str, *, count: int) -> None:
+    """Address records, processes or clients were read anew."""
+    _emit("info", "records.reloaded", source=source, count=count)
+
+
+def record_bad(source: str, *, why: str) -> None:
+    """A record can't be read; the last good one stays in use."""
+    _emit("error", "records.bad", source=source, why=why, error_id="MB-9001")
+
+
+def store_busy(*, why: str) -> None:
+    """The store took nothing: disk full, or stopping."""
+    _emit("error", "store.busy", why=why, error_id="MB-9101")
+
+
+def store_broken(error: BaseException) -> None:
+    """A write or fsync failed: the process ends."""
+    _emit("error", "store.broken", error=type(error).__qualname__)
+
+
+def unexpected(error: BaseException, *, where: str, request: str | None = None) -> None:
+    """A fault of our own: its type and the lines of code that it passed, never its words or values."""
+    try:
+        _UNEXPECTED.labels(where=where).inc()
+        frames = traceback.extract_tb(error.__traceback__)[-6:]
+        at = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames]
+    except Exception:
+        at = []
+    _emit(
+        "error",
+        "unexpected",
+        error=type(error).__qualname__,
+        error_id="MB-9102",
+        where=where,
+        at=at,
+        request=request,
+    )
