@@ -4,7 +4,7 @@ Text into values is `routing.records`; which of them applies is `routing.choose`
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 
@@ -87,12 +87,17 @@ class Party:
     receipt_on: ReceiptOn = ReceiptOn.WORD
     source: str = ""  # the file that it stands in
 
+    def agreement_with(self, her_id: int) -> Agreement | None:
+        """Return the agreement of this record with `her_id`."""
+        return next((agreement for agreement in self.agreements if agreement.ours == her_id), None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Directory:
     """All address records at one moment."""
 
     parties: Mapping[int, Party]
+    complete: bool = True  # False: a record could not be read, so a HER-id without one may exist all the same
 
     def party(self, her_id: int) -> Party | None:
         """Return the record of `her_id`, or None."""
@@ -119,10 +124,26 @@ class Directory:
         """Return the endpoint: the party's own, else the nearest parent's."""
         return next((party.endpoint for party in self.lineage(her_id) if party.endpoint), None)
 
+    def switches(self, her_id: int) -> frozenset[Switch]:
+        """Return what the party's record allows, or that of a parent: a unit shares its organisation's engine."""
+        return frozenset(switch for party in self.lineage(her_id) for switch in party.switches)
+
     def agreement(self, ours: int, theirs: int) -> Agreement | None:
-        """Return the agreement between one of ours and one of theirs, from the partner's record or its parents'."""
-        for party in self.lineage(theirs):
-            for agreement in party.agreements:
-                if agreement.ours == ours and agreement.theirs == theirs:
-                    return agreement
-        return None
+        """Return the agreement between one of ours and one of theirs, seen from our side.
+
+        It stands in the partner's record. Where both are hosted here it may stand in either, and is turned about.
+        """
+        partner, own = self.parties.get(theirs), self.parties.get(ours)
+        if partner and (agreement := partner.agreement_with(ours)):
+            return agreement
+        mirror = own.agreement_with(theirs) if own else None
+        return _turned(mirror) if mirror else None
+
+
+def _turned(agreement: Agreement) -> Agreement:
+    """Return the same agreement as the other party sees it."""
+    processes = {
+        name: replace(terms, our_role=terms.their_role, their_role=terms.our_role)
+        for name, terms in agreement.processes.items()
+    }
+    return replace(agreement, ours=agreement.theirs, theirs=agreement.ours, processes=processes)

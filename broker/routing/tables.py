@@ -16,6 +16,8 @@ from broker.errors import Misconfigured
 E = TypeVar("E", bound=StrEnum)
 T = TypeVar("T")
 
+MAX_INT32 = 2**31 - 1  # the type of a HER-id in the address registry's own schema
+
 _DURATION = re.compile(r"P(?:(\d+)W)?(?:(\d+)D)?(?:T(?=\d)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)(?:\.(\d{1,6}))?S)?)?")
 
 
@@ -29,6 +31,8 @@ def read_toml(text: str, *, source: str) -> "Table":
         where = f"{source}, line {line[1]}" if line else source
         what = re.sub(r" ?\(at .*\)$", "", said)
         raise Misconfigured(f"not TOML: {what}", where=where, hint="see https://toml.io for the syntax") from None
+    except RecursionError:
+        raise Misconfigured("not TOML: nested too deeply", where=source, hint="no file here nests deeply") from None
     return Table(values, source=source)
 
 
@@ -75,6 +79,11 @@ class Table:
         """Return a text that is not empty, unless the default is."""
         return self._get(key, default, 'a text, such as key = "text"', _text_or(default))
 
+    def whole(self, key: str, default: int | None = None, *, least: int = 0, most: int = MAX_INT32) -> int:
+        """Return a whole number from `least` to `most`, both included."""
+        form = f"a whole number from {least} to {most}, without quotes"
+        return self._get(key, default, form, lambda value: _whole(value, least, most))
+
     def flag(self, key: str, default: bool) -> bool:
         """Return true or false."""
         return self._get(key, default, "true or false", lambda value: value if isinstance(value, bool) else None)
@@ -103,9 +112,8 @@ class Table:
 
     def table(self, key: str) -> "Table":
         """Return the table of that name; an empty one where it is missing."""
-        value = self._get(
-            key, {}, f"a table: [{self._at(key)}]", lambda value: value if isinstance(value, dict) else None
-        )
+        none: dict[str, Any] = {}
+        value = self._get(key, none, f"a table: [{self._at(key)}]", _table)
         return Table(value, source=self._source, path=self._at(key))
 
     def tables(self, key: str) -> tuple["Table", ...]:
@@ -161,6 +169,11 @@ def _all(value: Any, kind: type) -> bool:
 
 def _text_or(default: str | None) -> Callable[[Any], str | None]:
     return lambda value: value if isinstance(value, str) and (value or default == "") else None
+
+
+def _whole(value: Any, least: int, most: int) -> int | None:
+    # True and false are numbers to Python, and not to TOML.
+    return value if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most else None
 
 
 def _texts(value: Any) -> tuple[str, ...] | None:

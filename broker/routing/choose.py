@@ -1,0 +1,254 @@
+"""Which way a message goes, on what terms and under which certificate; and whose word counts for a HER-id.
+
+Which source wins (design, decision 14): the process says what is owed and gives the defaults for chase, service, action
+and roles; the agreement overrides those defaults; the address record says who and where.
+
+What is missing or unusable raises Postponed with an error id of the catalogue: it parks a delivery, and mends itself
+when the record does.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from cryptography.x509 import Certificate
+
+from broker.errors import Inconsistent, PartnerUnusable, Unaddressable, ValueNotRecognized
+from broker.retry import ReceiptPolicy
+from broker.routing.party import Agreement, Directory, PartyKind, Switch, Terms
+from broker.routing.process import Function, Process
+from broker.routing.records import is_loopback
+from broker.sealing.certificates import Reason, Use, fingerprint, usable
+
+NO_AGREEMENT = "MB-2002"
+CERTIFICATE_EXPIRED = "MB-2003"
+NO_REGISTRY = "MB-2004"
+CERTIFICATE_NOT_YET_VALID = "MB-2005"
+CERTIFICATE_OF_WRONG_USE = "MB-2006"
+NO_CERTIFICATE = "MB-2007"
+NO_ENDPOINT = "MB-2008"
+PARTY_CLOSED = "MB-2009"
+NOT_RECEIVED = "MB-2010"
+
+# What mends itself comes first: of several certificates the one that is nearest to use gives the reason.
+_REASONS = {
+    Reason.NOT_YET_VALID: (CERTIFICATE_NOT_YET_VALID, "is not valid yet"),
+    Reason.EXPIRED: (CERTIFICATE_EXPIRED, "has expired"),
+    Reason.WRONG_USAGE: (CERTIFICATE_OF_WRONG_USE, "is not for encryption"),
+    Reason.WEAK_KEY: (CERTIFICATE_OF_WRONG_USE, "has too short a key"),
+    Reason.NOT_RSA: (CERTIFICATE_OF_WRONG_USE, "has no RSA key"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headers:
+    """What MessageHeader says of a message of one kind between two parties (ebMS 2.0, 3.1)."""
+
+    service: str
+    service_type: str
+    action: str
+    from_role: str
+    to_role: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Everything that sealing and sending one message needs to know of the other side."""
+
+    endpoint: str
+    agreement: Agreement  # seen from our side
+    headers: Headers
+    recipient: Certificate  # the payload is encrypted to it
+    signers: tuple[Certificate, ...]  # who may sign the answer; only those usable now
+    receipt: ReceiptPolicy  # the process's, with the chase that the agreement wants
+
+
+def known(directory: Directory, her_id: int) -> bool:
+    """Say whether a HER-id has a record.
+
+    Raises Unaddressable (MB-2004) where it has none but a record could not be read: then nobody knows.
+    """
+    if directory.party(her_id) is not None:
+        return True
+    if not directory.complete:
+        why = f"HER-id {her_id} has no address record, but not every record could be read"
+        raise Unaddressable(why, error_id=NO_REGISTRY, hint="run: broker addresses check")
+    return False
+
+
+def route(
+    directory: Directory, *, process: Process, function: Function, sender: int, receiver: int, now: datetime
+) -> Route:
+    """Return the way of a business document of ours (HER-id `sender`) to a partner (`receiver`).
+
+    Raises Unaddressable (MB-2002, MB-2004, MB-2008, MB-2009, MB-2010) or PartnerUnusable (MB-2003, MB-2005 to MB-2007).
+    """
+    _require_open(directory, receiver)
+    _require_received(directory, process, receiver)
+    return _route(directory, process=process, function=function, ours=sender, theirs=receiver, back=False, now=now)
+
+
+def route_back(
+    directory: Directory, *, process: Process, function: Function, sender: int, receiver: int, now: datetime
+) -> Route:
+    """Return the way of an AppRec of ours (HER-id `sender`) about a document of `function` that `receiver` sent.
+
+    The roles are those of the document, swapped, and the action is the process's own for receipts. Raises as `route`
+    does, except MB-2010: whoever sends documents takes their receipts.
+    """
+    _require_open(directory, receiver)
+    return _route(directory, process=process, function=function, ours=sender, theirs=receiver, back=True, now=now)
+
+
+def expected(
+    directory: Directory, *, process: Process, function: Function, receiver: int, sender: int, back: bool
+) -> Headers:
+    """Return the headers that a partner (HER-id `sender`) writes on what it sends to one of ours (`receiver`).
+
+    `back`: on an AppRec about a document of `function` that we sent. Raises Unaddressable (MB-2002).
+    """
+    terms = _terms(_agreement(directory, receiver, sender), process)
+    return _headers(process, function, terms, from_us=False, back=back)
+
+
+def agreement_of(directory: Directory, *, cpa_id: str, receiver: int, sender: int) -> Agreement:
+    """Return the agreement that an incoming envelope from `sender` to `receiver` (of ours) names.
+
+    Raises ValueNotRecognized where the two have none, Inconsistent where they have another (ebMS 2.0, 3.1.2).
+    """
+    agreement = directory.agreement(receiver, sender)
+    if agreement is None:
+        raise ValueNotRecognized(
+            "no agreement between the parties", hint="add an [[agreement]]", location="//eb:MessageHeader/eb:CPAId"
+        )
+    if agreement.cpa_id != cpa_id:
+        raise Inconsistent(
+            "the parties have another agreement", hint="compare cpa_id", location="//eb:MessageHeader/eb:CPAId"
+        )
+    return agreement
+
+
+def endpoint(directory: Directory, receiver: int) -> str:
+    """Return where a partner takes envelopes now; also for a resend, which takes nothing else afresh.
+
+    Raises Unaddressable (MB-2004, MB-2008, MB-2009).
+    """
+    _require_open(directory, receiver)
+    if (found := directory.endpoint(receiver)) is None:
+        why = f"neither HER-id {receiver} nor a parent of it has an endpoint"
+        raise Unaddressable(why, error_id=NO_ENDPOINT, hint="add endpoint to the address record")
+    return found
+
+
+def recipient(directory: Directory, receiver: int, now: datetime) -> Certificate:
+    """Return the newest usable encryption certificate of a partner. Raises PartnerUnusable (MB-2003, 2005 to 2007)."""
+    certificates = directory.encryption(receiver)
+    if not certificates:
+        why = f"neither HER-id {receiver} nor a parent of it has an encryption certificate"
+        raise PartnerUnusable(why, error_id=NO_CERTIFICATE, hint="add encryption to the address record")
+    good = [certificate for certificate in certificates if usable(certificate, Use.ENCRYPT, now).ok]
+    if good:
+        return max(good, key=lambda certificate: (certificate.not_valid_before_utc, certificate.not_valid_after_utc))
+    reasons = {usable(certificate, Use.ENCRYPT, now).reason for certificate in certificates}
+    error_id, why = next(words for reason, words in _REASONS.items() if reason in reasons)
+    raise PartnerUnusable(
+        f"the encryption certificate of HER-id {receiver} {why}",
+        error_id=error_id,
+        hint="put the partner's present certificate into its address record",
+    )
+
+
+def signers(directory: Directory, her_id: int, now: datetime) -> tuple[Certificate, ...]:
+    """Return the pinned certificates that may sign for a HER-id at `now`; empty where there is none."""
+    return tuple(certificate for certificate in directory.signing(her_id) if usable(certificate, Use.SIGN, now).ok)
+
+
+def authorised_senders(directory: Directory, certificate_fingerprint: str, her: int) -> bool:
+    """Say whether the holder of a signing certificate may send as `her`.
+
+    The certificate must be pinned by the record of `her`, or by the nearest parent that has any where its own has
+    none: a unit with certificates of its own is not spoken for by its organisation. Whether the certificate may be
+    used today is not asked here (`signers`).
+    """
+    return any(fingerprint(pinned) == certificate_fingerprint for pinned in directory.signing(her))
+
+
+def receipt_policy(directory: Directory, *, process: Process, ours: int, theirs: int) -> ReceiptPolicy:
+    """Return the receipt clock of a document from `ours` to `theirs`; the process's own where there is no agreement."""
+    agreement = directory.agreement(ours, theirs)
+    return _policy(process, agreement) if agreement else process.receipt
+
+
+def plain_http_allowed(directory: Directory, url: str) -> bool:
+    """Say whether an http:// endpoint may be used: on this machine, or where a record that names it allows it."""
+    return is_loopback(url) or any(
+        party.endpoint == url and Switch.PLAIN_HTTP in party.switches for party in directory.parties.values()
+    )
+
+
+def _route(
+    directory: Directory, *, process: Process, function: Function, ours: int, theirs: int, back: bool, now: datetime
+) -> Route:
+    agreement = _agreement(directory, ours, theirs)
+    return Route(
+        agreement=agreement,
+        endpoint=endpoint(directory, theirs),
+        headers=_headers(process, function, _terms(agreement, process), from_us=True, back=back),
+        recipient=recipient(directory, theirs, now),
+        signers=signers(directory, theirs, now),
+        receipt=_policy(process, agreement),
+    )
+
+
+def _headers(process: Process, function: Function, terms: Terms, *, from_us: bool, back: bool) -> Headers:
+    # A receipt goes the other way than the document that it answers.
+    from_role, to_role = (function.to_role, function.from_role) if back else (function.from_role, function.to_role)
+    ours, theirs = (from_role, to_role) if from_us else (to_role, from_role)
+    ours, theirs = _or(terms.our_role, ours), _or(terms.their_role, theirs)
+    return Headers(
+        service=_or(terms.service, function.service),
+        service_type=_or(terms.service_type, function.service_type),
+        action=process.apprec_action if back else _or(terms.action, function.action),
+        from_role=ours if from_us else theirs,
+        to_role=theirs if from_us else ours,
+    )
+
+
+def _policy(process: Process, agreement: Agreement) -> ReceiptPolicy:
+    chase = _terms(agreement, process).chase or agreement.chase or process.receipt.chase
+    return replace(process.receipt, chase=chase)
+
+
+def _terms(agreement: Agreement, process: Process) -> Terms:
+    return agreement.processes.get(process.name, Terms())
+
+
+def _or(wanted: str | None, default: str) -> str:
+    return default if wanted is None else wanted
+
+
+def _agreement(directory: Directory, ours: int, theirs: int) -> Agreement:
+    if (agreement := directory.agreement(ours, theirs)) is None:
+        why = f"no agreement between HER-id {ours} and HER-id {theirs}"
+        raise Unaddressable(why, error_id=NO_AGREEMENT, hint=f"add [[agreement]] with = {ours} to the partner's record")
+    return agreement
+
+
+def _require_open(directory: Directory, her_id: int) -> None:
+    if not known(directory, her_id):
+        why = f"HER-id {her_id} has no address record any more"
+        raise Unaddressable(why, error_id=PARTY_CLOSED, hint="put the record back, or close the delivery")
+    closed: Collection[int] = [party.her_id for party in directory.lineage(her_id) if not party.active]
+    if closed:
+        why = f"HER-id {next(iter(closed))} is closed"
+        raise Unaddressable(why, error_id=PARTY_CLOSED, hint="its record says active = false")
+
+
+def _require_received(directory: Directory, process: Process, her_id: int) -> None:
+    party = directory.party(her_id)
+    if party is None or party.kind is PartyKind.ORGANISATION:
+        why = f"HER-id {her_id} is an organisation; it receives nothing itself"
+        raise Unaddressable(why, error_id=NOT_RECEIVED, hint="send to one of its units")
+    if party.receives is not None and process.name not in party.receives:
+        why = f"HER-id {her_id} does not receive {process.name}"
+        raise Unaddressable(why, error_id=NOT_RECEIVED, hint="its record lists what it receives")
