@@ -1,0 +1,147 @@
+"""Sends stored bytes by HTTP POST and returns what came back. It judges nothing but whether a copy may have been read.
+
+ebMS 2.0, B.2: the MIME headers of the entity become HTTP headers, with SOAPAction: "ebXML", quotes included.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from hashlib import sha256
+from ipaddress import ip_address
+from typing import Final
+
+import aiohttp
+from yarl import URL
+
+from broker.errors import TransportFailed
+from broker.ports import TransportReply
+
+MAX_REPLY: Final = 52 * 1024 * 1024  # the limit of an envelope; design.md, decision 17
+PER_ORIGIN: Final = 8  # connections to one partner; a slow one takes no more than these
+_CHUNK: Final = 64 * 1024
+_KEEP_ALIVE: Final = 4.0  # seconds; shorter than any peer's, so that a POST seldom meets a connection just closed
+
+
+def loopback_only(endpoint: str) -> bool:
+    """Say whether plain http may go to `endpoint`: only to this machine."""
+    host = URL(endpoint).host or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class _Copy:
+    """The body on its way, and whether all of it was handed over."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self.whole = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for start in range(0, len(self._body), _CHUNK):
+            end = start + _CHUNK
+            # Before, not after: bytes in a closed socket's buffer may still arrive.
+            self.whole = end >= len(self._body)
+            yield self._body[start:end]
+
+
+class HttpsCarrier:
+    """A `ports.Carrier` over one shared session. Make it with `https_carrier`."""
+
+    def __init__(self, session: aiohttp.ClientSession, allow_plain: Callable[[str], bool], max_reply: int) -> None:
+        self._session, self._allow_plain, self._max_reply = session, allow_plain, max_reply
+
+    async def post(self, endpoint: str, *, content_type: str, body: bytes, timeout: timedelta) -> TransportReply:
+        """POST an ebMS entity, following no redirect.
+
+        The reply's body is cut at the limit of an envelope. Raises TransportFailed: MB-2008 (no http address),
+        MB-3217 (plain http not allowed), MB-3201 (DNS), MB-3202 (TCP), MB-3203 (TLS), MB-3204 (time ran out before the
+        body was handed over) and MB-3205 (anything after that; only then `maybe_read`).
+        """
+        url = self._address(endpoint)
+        copy = _Copy(body)
+        headers = {"Content-Type": content_type, "Content-Length": str(len(body)), "SOAPAction": '"ebXML"'}
+        if content_type.lstrip().lower().startswith("text/xml"):
+            # Some peers answer 500 to a bare envelope that has no Content-ID among its HTTP headers.
+            headers["Content-ID"] = f"<{sha256(body).hexdigest()[:32]}@digihelse.invalid>"
+        try:
+            async with (
+                asyncio.timeout(timeout.total_seconds()),
+                self._session.post(url, data=copy, headers=headers, allow_redirects=False) as response,
+            ):
+                received = await self._read(response)
+                return TransportReply(
+                    status=response.status,
+                    content_type=response.headers.get("Content-Type", ""),
+                    body=received,
+                )
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise _failure(error, copy.whole) from None  # the cause would quote the address with its path
+
+    def _address(self, endpoint: str) -> URL:
+        try:
+            url = URL(endpoint)
+            usable = url.scheme in ("http", "https") and bool(url.host)
+        except ValueError:
+            usable = False
+        if not usable:
+            raise TransportFailed("the endpoint is no http(s) address", error_id="MB-2008", maybe_read=False)
+        if url.scheme == "http" and not self._allow_plain(endpoint):
+            raise TransportFailed("plain http is not allowed for this endpoint", error_id="MB-3217", maybe_read=False)
+        return url
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        received = bytearray()
+        async for chunk in response.content.iter_chunked(_CHUNK):
+            received += chunk[: self._max_reply - len(received)]
+            if len(received) >= self._max_reply:
+                response.close()  # the rest is of no use, and the connection is not to be used again
+                break
+        return bytes(received)
+
+
+@asynccontextmanager
+async def https_carrier(
+    *,
+    tls: ssl.SSLContext | None = None,
+    allow_plain: Callable[[str], bool] = loopback_only,
+    max_reply: int = MAX_REPLY,
+    connections: int = 100,
+    user_agent: str = "digihelse-broker",
+) -> AsyncIterator[HttpsCarrier]:
+    """Give a carrier, and close its connections in the end. `tls` is the client's context (system roots if None)."""
+    connector = aiohttp.TCPConnector(
+        limit=connections,
+        limit_per_host=PER_ORIGIN,
+        keepalive_timeout=_KEEP_ALIVE,
+        ssl=tls or ssl.create_default_context(),
+        ttl_dns_cache=30,
+    )
+    async with aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None),  # each post brings its own
+        auto_decompress=False,
+        trust_env=False,  # no proxy, no netrc: the endpoint in the record is where it goes
+        raise_for_status=False,
+        headers={"User-Agent": user_agent, "Accept-Encoding": "identity"},
+    ) as session:
+        yield HttpsCarrier(session, allow_plain, max_reply)
+
+
+def _failure(error: Exception, whole: bool) -> TransportFailed:
+    """The words of the error are left out: they may quote what the peer sent."""
+    if whole:
+        return TransportFailed("no complete answer to a whole copy", error_id="MB-3205", maybe_read=True)
+    if isinstance(error, aiohttp.InvalidURL):
+        return TransportFailed("the endpoint is no http(s) address", error_id="MB-2008", maybe_read=False)
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return TransportFailed("the host name could not be resolved", error_id="MB-3201", maybe_read=False)
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError | ssl.SSLError):
+        return TransportFailed("TLS could not be agreed", error_id="MB-3203", maybe_read=False)
+    if isinstance(error, TimeoutError):
+        return TransportFailed("time ran out before the copy was handed over", error_id="MB-3204", maybe_read=False)
+    return TransportFailed("no connection, or one that ended too soon", error_id="MB-3202", maybe_read=False)
