@@ -1,7 +1,7 @@
 """The closed list of log events and metrics: what leaves this process for operators' eyes, and nothing else does.
 
-What happens to a message is told by the events that a write commits: `recorded(changes)`, called after the write,
-gives one line for each event and each attempt. Everything else has a typed function of its own below. No function here
+What happens to a message is told by the events that a write commits: `recorded(events)`, called after the write,
+gives one line for each. Everything else has a typed function of its own below. No function here
 raises, and none takes a body, a name, a number of a person or a key; what slips in all the same is dropped by the list
 of keys or blanked by the scrubber.
 """
@@ -10,14 +10,17 @@ import logging
 import re
 import sys
 import traceback
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
+from datetime import datetime
 from typing import Any, Final, TextIO
 from urllib.parse import urlsplit
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from broker.message import Attempt, Changes, EventKind, NewEvent
+from broker.errors import BrokerError, Postponed
+from broker.lifecycle import StopPoint
+from broker.message import Attempt, EventKind, Message, NewEvent
 
 # --- metrics: every label has a closed set of values ---
 
@@ -30,12 +33,6 @@ _ATTEMPT_SECONDS = Histogram(
     buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60),
     registry=REGISTRY,
 )
-_ACK_SECONDS = Histogram(
-    "broker_acknowledgment_seconds",
-    "From an envelope's Timestamp to its Acknowledgment",
-    buckets=(0.1, 1, 10, 60, 300, 900, 3600, 14400, 86400),
-    registry=REGISTRY,
-)
 _REQUESTS = Counter("broker_http_requests", "Requests answered", ["door", "route", "status"], registry=REGISTRY)
 _REQUEST_SECONDS = Histogram(
     "broker_http_request_seconds",
@@ -45,7 +42,10 @@ _REQUEST_SECONDS = Histogram(
     registry=REGISTRY,
 )
 _IN_FLIGHT = Gauge("broker_http_body_bytes", "Bytes of request bodies held in memory", registry=REGISTRY)
-_LANES_CLOSED = Gauge("broker_lanes_closed", "Endpoint origins whose breaker is open", registry=REGISTRY)
+_LANES_CLOSED = Counter("broker_lanes_closed", "Times that an endpoint's lanes closed", registry=REGISTRY)
+_INBOUND_REFUSED = Counter(
+    "broker_inbound_refused", "Envelopes refused for what their headers show", ["code"], registry=REGISTRY
+)
 _UNEXPECTED = Counter("broker_unexpected", "Faults of our own that no rule foresaw", ["where"], registry=REGISTRY)
 _DROPPED = Counter("broker_log_keys_dropped", "Log keys dropped because they are not on the list", registry=REGISTRY)
 _LOST = Counter("broker_log_lines_lost", "Log lines that could not be written", registry=REGISTRY)
@@ -64,7 +64,8 @@ KEYS: Final = frozenset(
     {
         "ts", "level", "event", "msg", "delivery", "item", "eb_id", "party", "ours", "client", "stage", "error_id",
         "codes", "why", "attempt", "result", "http_status", "ms", "peer", "door", "route", "request", "error", "at",
-        "where", "source", "count", "version", "environment", "logger", "seconds", "reason",
+        "where", "source", "count", "version", "environment", "logger", "until", "reason", "process", "function",
+        "size", "ebms_code", "location",
     }
 )  # fmt: skip
 
@@ -177,19 +178,39 @@ _WARNINGS: Final = frozenset(
 )
 
 
-def recorded(changes: Changes) -> None:
-    """Tell what a committed write did: one line an event and one an attempt. Call it after the write, never before."""
+def recorded(events: Iterable[NewEvent], attempts: Iterable[Attempt] = ()) -> None:
+    """Tell what a committed write did, one line an event and an attempt. Call it after the write, never before."""
     try:
-        messages = {delivery.id: delivery.message_id for delivery in (*changes.deliveries, *changes.advanced)}
-        for attempt in changes.attempts:
+        told = tuple(events)
+        messages = {event.delivery_id: event.message_id for event in told}
+        for attempt in attempts:
             _attempted(attempt, messages.get(attempt.delivery_id))
-        for event in changes.events:
+        for event in told:
             _happened(event)
-        for envelope in changes.used:
-            if envelope.acknowledged_at is not None:
-                _ACK_SECONDS.observe((envelope.acknowledged_at - envelope.timestamp).total_seconds())
     except Exception as error:
-        unexpected(error, where="telemetry")
+        unexpected("telemetry", error)
+
+
+def taken(*, message: Message) -> None:
+    """A document is in our custody."""
+    _EVENTS.labels(kind=EventKind.ACCEPTED).inc()
+    _emit(
+        "info",
+        EventKind.ACCEPTED,
+        msg=message.id,
+        ours=message.sender_her,
+        client=message.client,
+        stage=StopPoint.K2,
+        process=message.process,
+        function=message.function,
+        size=message.size,
+    )
+
+
+def refused_at_door(*, her: int | None, rules: tuple[str, ...]) -> None:
+    """A document was refused inside the POST, by these rules; nothing of it was kept."""
+    _EVENTS.labels(kind=EventKind.REFUSED_AT_DOOR).inc()
+    _emit("info", EventKind.REFUSED_AT_DOOR, ours=her, codes=rules)
 
 
 def _happened(event: NewEvent) -> None:
@@ -270,19 +291,34 @@ def holding(bytes_held: int) -> None:
     _IN_FLIGHT.set(bytes_held)
 
 
+def inbound_refused(*, code: str, why: str, location: str) -> None:
+    """A partner's envelope was refused for what its headers show; nothing was kept."""
+    _INBOUND_REFUSED.labels(code=code).inc()
+    _emit("warning", "inbound.refused", ebms_code=code, why=why, location=location or None)
+
+
+def receive_postponed(why: Postponed) -> None:
+    """A partner's envelope got 503: the fault is ours, and the partner still has the duty."""
+    _emit("warning", "inbound.postponed", error_id=why.error_id, why=why.why)
+
+
 # --- the transport ---
 
 
-def lane_closed(endpoint: str, *, seconds: float) -> None:
-    """The breaker of an endpoint's origin opened: its lanes rest for `seconds`."""
+def lane_closed(endpoint: str, until: datetime) -> None:
+    """An endpoint kept failing: its lanes rest until then. Once for each time that they close."""
     _LANES_CLOSED.inc()
-    _emit("warning", "lane.closed", peer=origin(endpoint), seconds=round(seconds, 1))
+    _emit("warning", "lane.closed", peer=origin(endpoint), until=until.isoformat())
 
 
-def lane_opened(endpoint: str) -> None:
-    """The breaker of an endpoint's origin closed again."""
-    _LANES_CLOSED.dec()
-    _emit("info", "lane.opened", peer=origin(endpoint))
+def signal_refused(message: str, eb_id: str, why: BrokerError) -> None:
+    """The partner's answer to our copy could not be taken for its signal."""
+    _emit("warning", "transport.signal_refused", msg=message, eb_id=eb_id, why=why.why)
+
+
+def claim_failed(why: BrokerError) -> None:
+    """No work could be claimed; the worker looks again later."""
+    _emit("error", "worker.claim_failed", why=why.why)
 
 
 # --- the process ---
@@ -325,7 +361,7 @@ def store_broken(error: BaseException) -> None:
     _emit("error", "store.broken", error=type(error).__qualname__)
 
 
-def unexpected(error: BaseException, *, where: str, request: str | None = None) -> None:
+def unexpected(where: str, error: BaseException, *, message: str | None = None, request: str | None = None) -> None:
     """A fault of our own: its type and the lines of code that it passed, never its words or values."""
     try:
         _UNEXPECTED.labels(where=where).inc()
@@ -340,5 +376,6 @@ def unexpected(error: BaseException, *, where: str, request: str | None = None) 
         error_id="MB-9102",
         where=where,
         at=at,
+        msg=message,
         request=request,
     )

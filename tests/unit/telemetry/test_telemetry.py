@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from broker import telemetry
-from broker.message import Attempt, Changes, EventKind, NewEvent
-from tests.unit.web.values import NOW, OURS, THEIRS, delivery, envelope
+from broker.errors import NotTrusted, StoreBusy
+from broker.message import Attempt, EventKind, NewEvent
+from tests.unit.web.values import NOW, OURS, THEIRS, delivery, message
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def test_every_kind_of_event_gives_one_line_with_only_known_keys(kind: EventKind
         client="epj",
         why="the signer is not the one in the record",
     )
-    telemetry.recorded(Changes(events=(event,)))
+    telemetry.recorded((event,))
     (line,) = _read(lines)
     assert line["event"] == kind
     assert (line["msg"], line["party"], line["stage"], line["codes"]) == ("m", THEIRS, "K5", ["E35"])
@@ -77,8 +78,8 @@ def test_an_attempt_gives_one_line_with_its_message_and_the_peer_without_path(li
         result="failed",
         error_id="MB-3211",
     )
-    used = envelope(acknowledged_at=NOW + timedelta(seconds=3))
-    telemetry.recorded(Changes(events=(_event(),), advanced=(delivery(),), attempts=(attempt,), used=(used,)))
+    event = _event(message_id=delivery().message_id, delivery_id=delivery().id)
+    telemetry.recorded((event,), (attempt,))
     line = _read(lines)[0]
     assert (line["event"], line["msg"], line["attempt"], line["ms"]) == ("attempt", delivery().message_id, 2, 1500)
     assert line["peer"] == "https://partner.example:443"
@@ -102,7 +103,7 @@ CANARIES = {
 
 @pytest.mark.parametrize("secret", CANARIES.values(), ids=CANARIES.keys())
 def test_a_secret_that_slips_into_a_field_is_blanked(secret: str, lines: io.StringIO) -> None:
-    telemetry.recorded(Changes(events=(_event(why=secret, codes=(secret,), client=secret),)))
+    telemetry.recorded((_event(why=secret, codes=(secret,), client=secret),))
     text = lines.getvalue()
     assert "canary" not in text
     assert "12345" not in text
@@ -121,7 +122,7 @@ def test_our_own_ids_and_addresses_are_left_alone() -> None:
 
 
 def test_control_and_direction_characters_cannot_forge_a_line(lines: io.StringIO) -> None:
-    telemetry.recorded(Changes(events=(_event(why='x\r\n{"event":"forged"}\x1b[2J\u202e'),)))
+    telemetry.recorded((_event(why='x\r\n{"event":"forged"}\x1b[2J\u202e'),))
     (line,) = _read(lines)
     assert line["why"] == 'x\\u000d\\u000a{"event":"forged"}\\u001b[2J\\u202e'
 
@@ -149,7 +150,7 @@ def test_an_unexpected_error_tells_its_type_and_place_and_never_its_words(lines:
     try:
         raise ValueError("Kari Canary 01019112345")
     except ValueError as error:
-        telemetry.unexpected(error, where="epj", request="r-1")
+        telemetry.unexpected("epj", error, request="r-1")
     (line,) = _read(lines)
     assert (line["error"], line["error_id"], line["request"]) == ("ValueError", "MB-9102", "r-1")
     assert "test_telemetry.py" in line["at"][0]
@@ -181,8 +182,13 @@ def test_the_typed_functions_write_their_line_and_their_metric(lines: io.StringI
     telemetry.store_busy(why="disk full")
     telemetry.store_broken(OSError(5, "words"))
     telemetry.turned_away(door="epj", status=403, error_id="MB-1201", request="r", client="epj", her=OURS)
-    telemetry.lane_closed("https://partner.example/ebms", seconds=30)
-    telemetry.lane_opened("https://partner.example/ebms")
+    telemetry.lane_closed("https://partner.example/ebms", NOW)
+    telemetry.signal_refused("m", "e@x", NotTrusted("the signer is not the one in the record"))
+    telemetry.claim_failed(StoreBusy("the disk is full", error_id="MB-9101"))
+    telemetry.inbound_refused(code="MimeProblem", why="a part is missing", location="cid:x")
+    telemetry.receive_postponed(StoreBusy("the disk is full", error_id="MB-9101"))
+    telemetry.taken(message=message())
+    telemetry.refused_at_door(her=OURS, rules=("xsd.missing-element",))
     telemetry.answered(door="epj", route="/api/v1/messages", status=202, seconds=0.01)
     telemetry.holding(10)
     assert [line["event"] for line in _read(lines)] == [
@@ -194,7 +200,12 @@ def test_the_typed_functions_write_their_line_and_their_metric(lines: io.StringI
         "store.broken",
         "door.turned_away",
         "lane.closed",
-        "lane.opened",
+        "transport.signal_refused",
+        "worker.claim_failed",
+        "inbound.refused",
+        "inbound.postponed",
+        "message.accepted",
+        "door.refused",
     ]
     assert "words" not in lines.getvalue()
     text = telemetry.exposition().decode()
