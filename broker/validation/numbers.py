@@ -1,4 +1,4 @@
-"""Fødselsnummer and D-number: is the number possible, and is it a synthetic one? It decides nothing else about a person.
+"""Fødselsnummer and D-number: is the number possible, and is it synthetic? It decides nothing else about a person.
 
 Eleven digits: day, month, year, individual number, two check digits (k1 over nine digits, k2 over ten, both mod 11).
 A D-number has 40 added to its day. A synthetic number has 80, 65 or 40 added to its month: the test series of

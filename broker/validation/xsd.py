@@ -41,6 +41,7 @@ class Driver:
 
 MSGHEAD_DRIVER = Driver(file="msghead.xsd", roots=frozenset({f"{{{MSGHEAD}}}MsgHead"}))
 APPREC_DRIVER = Driver(file="apprec.xsd", roots=frozenset({f"{{{APPREC_10}}}AppRec", f"{{{APPREC_11}}}AppRec"}))
+DOCUMENT_DRIVER = Driver(file="documents.xsd", roots=MSGHEAD_DRIVER.roots | APPREC_DRIVER.roots)
 
 
 class SchemaSet:
@@ -53,7 +54,7 @@ class SchemaSet:
 
     @classmethod
     def from_bytes(
-        cls, files: Mapping[str, bytes], *, driver: Driver = MSGHEAD_DRIVER, also: Collection[str] = ()
+        cls, files: Mapping[str, bytes], *, driver: Driver = DOCUMENT_DRIVER, also: Collection[str] = ()
     ) -> "SchemaSet":
         """Compile the driver out of `files`: names relative to the schema folder (`kith/types.xsd`) to their bytes.
 

@@ -10,7 +10,7 @@ from broker.envelope.names import APPREC_10, APPREC_11
 from broker.envelope.xml import Xml, parse
 from broker.errors import Misconfigured
 from broker.validation.faults import FaultKind, SchemaFault
-from broker.validation.xsd import APPREC_DRIVER, MAX_EXPLAINED, MAX_FAULTS, SchemaSet
+from broker.validation.xsd import APPREC_DRIVER, MAX_EXPLAINED, MAX_FAULTS, MSGHEAD_DRIVER, SchemaSet
 
 SCHEMAS = Path(__file__).parents[3] / "schemas"
 FILES = {file.relative_to(SCHEMAS).as_posix(): file.read_bytes() for file in SCHEMAS.rglob("*.xsd")}
@@ -45,7 +45,7 @@ APPREC = """<AppRec xmlns="http://www.kith.no/xmlstds/apprec/{version}"><MsgType
 
 @pytest.fixture(scope="module")
 def schemas() -> SchemaSet:
-    return SchemaSet.from_bytes(FILES)
+    return SchemaSet.from_bytes(FILES, driver=MSGHEAD_DRIVER)
 
 
 def document(text: str) -> Xml:
