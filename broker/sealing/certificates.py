@@ -90,8 +90,8 @@ def _has_usage(certificate: x509.Certificate, use: Use) -> bool:
 
 
 # ETSI EN 319 412-1, 5.1.4: the kind of register, the country, a hyphen, the number. SEID 1.0 has the bare number.
-_NTRNO = re.compile(r"NTRNO-(\d{9})")
-_BARE = re.compile(r"\d{9}")
+_NTRNO = re.compile(r"NTRNO-([0-9]{9})")
+_BARE = re.compile(r"[0-9]{9}")
 
 
 def organisation_number(certificate: x509.Certificate) -> str | None:

@@ -164,7 +164,7 @@ def seal(
     if not isinstance(public, rsa.RSAPublicKey):
         raise PartnerUnusable(
             "the partner's certificate has no RSA key",
-            error_id="partner-certificate",
+            error_id="MB-2006",
             hint="ask for an RSA certificate",
         )
     key = random(cipher.key_size)

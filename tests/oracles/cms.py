@@ -2,7 +2,7 @@
 
 Rows are key transport and cipher, columns oracle and direction. A number is how many sealings went through the cell,
 one a size, each with a control that must not open. A letter is a reason, printed below, why the cell is empty.
-SABOTAGE=name plants one of SABOTAGES; the table must then fail.
+SABOTAGE=name plants one of SABOTAGES; the table must then fail. CMS_SIZES=0,16 takes these sizes of content (bytes).
 """
 
 import os
@@ -101,7 +101,7 @@ class OpensslCms:
     def seal(self, content: bytes, transport: str, cipher: Cipher) -> bytes:
         options = [argument for option in self._PADDING[transport] for argument in ("-keyopt", option)]
         stream = ["-stream"] if self._stream else []
-        to = ("-recip", self._certificate, *options)
+        to: list[str | Path] = ["-recip", self._certificate, *options]
         try:
             sealed = self._run("-encrypt", *stream, self._CIPHER[cipher], *to, into=content)
         except subprocess.CalledProcessError as fault:
@@ -229,10 +229,9 @@ class Asn1Structure:
         if authenticated:
             gcm = algorithm["parameters"].parse(spec=GcmParameters)
             assert gcm["tag_size"].native == 16
-            decryptor = BlockCipher(
-                algorithms.AES(key), modes.GCM(gcm["nonce"].native, envelope["mac"].native)
-            ).decryptor()
-            return decryptor.update(sealed) + decryptor.finalize()
+            mode = modes.GCM(gcm["nonce"].native, envelope["mac"].native)
+            opener = BlockCipher(algorithms.AES(key), mode).decryptor()
+            return opener.update(sealed) + opener.finalize()
         decryptor = BlockCipher(algorithms.AES(key), modes.CBC(algorithm["parameters"].native)).decryptor()
         unpadder = PKCS7(128).unpadder()
         return unpadder.update(decryptor.update(sealed) + decryptor.finalize()) + unpadder.finalize()
@@ -407,8 +406,9 @@ def show(table: Table) -> str:
 
 def main() -> int:
     """Print the table; return 0 when every cell that can be executed passed, and enough were executed."""
+    sizes = os.environ.get("CMS_SIZES")
     with sabotage(os.environ.get("SABOTAGE", "")):
-        table = run()
+        table = run([int(size) for size in sizes.split(",")] if sizes else SIZES)
     print(show(table))
     if table.executed() < FLOOR_CELLS:
         print(f"FAILED: {table.executed()} cells executed, at least {FLOOR_CELLS} are expected")
