@@ -16,6 +16,7 @@ from broker.message import (
     Envelope,
     EventKind,
     InboxItem,
+    Kind,
     Message,
     ReceivedEnvelope,
     Signal,
@@ -26,6 +27,7 @@ from broker.retry import BackOff
 from broker.routing.party import Directory
 from broker.routing.process import Processes
 from broker.sealing.keys import KeyPair
+from broker.validation.codes import Codes
 from broker.validation.xsd import SchemaSet
 
 P = ParamSpec("P")
@@ -109,8 +111,10 @@ class Store(Protocol):
     async def received(self, *, from_her: int, cpa_id: str, eb_id: str) -> ReceivedEnvelope | None:
         """Return an acknowledged incoming envelope by its first key."""
 
-    async def inbound(self, *, sender_her: int, msg_id: str) -> tuple[Message, InboxItem | None] | None:
-        """Return a received document by its second key."""
+    async def inbound(
+        self, *, sender_her: int, msg_id: str, kind: Kind = Kind.DOCUMENT
+    ) -> tuple[Message, InboxItem | None] | None:
+        """Return a received document, or AppRec, by its second key."""
 
     async def item(self, item_id: str) -> tuple[Message, InboxItem] | None:
         """Return one inbox item."""
@@ -219,6 +223,7 @@ class Site:
 
     environment: str  # "test" or "production"
     hosted: Mapping[int, str]  # HER-id -> organisation number; all others are partners
+    host: str  # the right side of our eb:MessageIds
     software: str  # name in Description (HIS 1210) and in AppRec/SoftwareName
     version: str
     back_off: BackOff
@@ -240,6 +245,7 @@ class Doors:
     carrier: Carrier
     addresses: Addresses
     processes: Callable[[], Processes]
+    codes: Codes
     schemas: Callable[[], SchemaSet]  # the calling thread's own: schema objects are not shared between threads
     keys: Keys
     clock: Clock

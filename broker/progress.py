@@ -195,12 +195,10 @@ def repeats(delivery: Delivery, verdict: Verdict, codes: tuple[Code, ...]) -> bo
     )
 
 
-def says_duplicate(
-    delivery: Delivery, verdict: Verdict, codes: tuple[Code, ...], policy: ReceiptPolicy, chased: bool
-) -> bool:
+def says_duplicate(delivery: Delivery, verdict: Verdict, codes: tuple[Code, ...], policy: ReceiptPolicy) -> bool:
     """Say whether a first negative receipt, after a chase, only means that they have the document already."""
     return (
-        chased
+        delivery.chases > 0
         and verdict is Verdict.REJECTED
         and bool(codes)
         and delivery.cause != SAYS_DUPLICATE

@@ -286,11 +286,6 @@ def turned_away(
     )
 
 
-def holding(bytes_held: int) -> None:
-    """So many bytes of request bodies are in memory now."""
-    _IN_FLIGHT.set(bytes_held)
-
-
 def inbound_refused(*, code: str, why: str, location: str) -> None:
     """A partner's envelope was refused for what its headers show; nothing was kept."""
     _INBOUND_REFUSED.labels(code=code).inc()

@@ -103,6 +103,11 @@ class Directory:
         """Return the record of `her_id`, or None."""
         return self.parties.get(her_id)
 
+    def kind_of(self, her_id: int) -> PartyKind | None:
+        """Return what kind of party `her_id` is, or None where it has no record."""
+        party = self.parties.get(her_id)
+        return party.kind if party is not None else None
+
     def lineage(self, her_id: int) -> tuple[Party, ...]:
         """Return the party and its parents, nearest first; empty for an unknown HER-id."""
         line: list[Party] = []

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from broker.errors import Refused
+from broker.errors import Refused, Unaddressable
 from broker.message import DocumentHead, Owed
 from broker.retry import ReceiptPolicy
 from broker.routing.party import PartyKind
@@ -116,6 +116,16 @@ class Processes:
         if function.synchronous:
             raise NoFunction(Mismatch.SYNCHRONOUS)
         return process, function
+
+    def named(self, process: str, function: str) -> tuple[Process, Function]:
+        """Return what a message kept goes by. Raises Unaddressable (MB-2011) where its process file has gone."""
+        found = self.by_name.get(process)
+        for one in found.functions if found is not None else ():
+            if found is not None and one.name == function:
+                return found, one
+        raise Unaddressable(
+            f"no process file has {process}/{function} any more", error_id="MB-2011", hint="put the process file back"
+        )
 
     def receipt_function(self, namespace: str) -> tuple[Process, Function] | None:
         """Return the process and function whose document element is in `namespace`: that of an AppRec's version."""

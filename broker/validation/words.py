@@ -419,4 +419,30 @@ RULES: Mapping[str, Words] = {
         "Put in at least one Error with a code of list 8221.",
         warning=True,
     ),
+    "apprec.unmatched": _words(
+        "Ingen mottatt melding venter på denne kvitteringen.",
+        "No message that came in waits for this receipt.",
+        "OriginalMsgId/Id skal være MsgId for en melding i innboksen, og avsenderen den som mottok den.",
+        "OriginalMsgId/Id must be the MsgId of a message in the inbox, and the sender its receiver.",
+        "E10",
+    ),
+    # --- the EPJ's verdict ---
+    "verdict.no-error": _words(
+        "En avvisning må si hvorfor: appRecErrorList er tom.",
+        "A rejection must say why: appRecErrorList is empty.",
+        "Oppgi minst én errorCode fra kodeverk 8221.",
+        "Give at least one errorCode of code list 8221.",
+    ),
+    "verdict.error-on-approval": _words(
+        "En godkjenning kan ikke ha feil.",
+        "An approval cannot carry errors.",
+        "Bruk Rejected eller OkErrorInMessagePart, eller la appRecErrorList være tom.",
+        "Use Rejected or OkErrorInMessagePart, or leave appRecErrorList empty.",
+    ),
+    "verdict.unknown-code": _words(
+        "En errorCode står ikke i kodeverk 8221.",
+        "An errorCode is not in code list 8221.",
+        "Bruk en kode fra kodeverk 8221, og legg fritekst i details.",
+        "Use a code of list 8221, and put free text into details.",
+    ),
 }

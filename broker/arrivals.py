@@ -1,0 +1,269 @@
+"""What an opened document or AppRec leads to, as one write: the inbox, a negative AppRec, or an outcome of ours.
+
+Signature and sender hold by now, and the sender is about to be told so by an Acknowledgment.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from hashlib import sha256
+
+from broker import effects, progress
+from broker.envelope import ebms, mime
+from broker.envelope.xml import Xml
+from broker.lifecycle import ItemStage, Outcome, StopPoint
+from broker.message import (
+    Changes,
+    Direction,
+    EventKind,
+    InboxItem,
+    Kind,
+    Message,
+    NewBody,
+    NewEvent,
+    Owed,
+    PartyRef,
+    Verdict,
+    Work,
+)
+from broker.ports import Doors
+from broker.receipts import apprec
+from broker.receipts.apprec import GivenError
+from broker.replies import ERROR_LIST, apprec_of
+from broker.retry import ReceiptPolicy
+from broker.routing import choose
+from broker.routing.party import Agreement, Directory
+from broker.routing.process import Function, Process
+from broker.validation.documents import Judged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Came:
+    """An envelope taken apart, under an agreement, before its signature is believed."""
+
+    envelope: ebms.Envelope
+    xml: Xml
+    root: bytes
+    parts: tuple[mime.Part, ...]
+    from_her: int
+    to_her: int
+    agreement: Agreement
+    process: Process | None  # by Service, Action and Roles of the header; None for a signal
+    function: Function | None
+    directory: Directory
+    at: datetime
+
+    @property
+    def eb_id(self) -> str:
+        return self.envelope.header.message_id
+
+
+def event_of(
+    kind: EventKind,
+    came: Came,
+    *,
+    feed: bool = False,
+    message: Message | None = None,
+    item: InboxItem | None = None,
+    why: str | None = None,
+    codes: tuple[str, ...] = (),
+    stop_point: StopPoint | None = None,
+) -> NewEvent:
+    return NewEvent(
+        kind=kind,
+        at=came.at,
+        her=came.to_her,
+        feed=feed,
+        message_id=message.id if message else (item.message_id if item else None),
+        item_id=item.id if item else None,
+        msg_id=message.msg_id if message else None,
+        counterpart=came.from_her,
+        stop_point=stop_point,
+        codes=codes,
+        eb_id=came.eb_id,
+        why=why,
+    )
+
+
+# --- a document came ---
+
+
+async def document_came(came: Came, judged: Judged, content: bytes, doors: Doors) -> Changes:
+    head = judged.head
+    assert head is not None
+    digest = sha256(content).digest()
+    known = await doors.store.inbound(sender_her=came.from_her, msg_id=head.msg_id)
+    if known is not None:
+        return await _known_document(came, known[0], known[1], digest, doors)
+    body = NewBody(id=doors.randomness.id(), content=content)
+    # A document that no process knows (T10) is answered by the process that its envelope names.
+    process, function = judged.process or came.process, judged.function or came.function
+    assert process is not None
+    assert function is not None
+    message = Message(
+        id=doors.randomness.id(),
+        direction=Direction.IN,
+        kind=Kind.DOCUMENT,
+        sender_her=came.from_her,
+        sender_organisation_her=head.sender.organisation_her,
+        msg_id=head.msg_id,
+        type=head.type,
+        gen_date=head.gen_date,
+        process=process.name,
+        function=function.name,
+        conversation_id=came.envelope.header.conversation_id,
+        ref_to_parent=head.ref_to_parent,
+        owed=judged.owed,
+        sha256=digest,
+        size=len(content),
+        body=body.id,
+        at=came.at,
+    )
+    item = InboxItem(
+        id=doors.randomness.id(),
+        message_id=message.id,
+        receiver_her=came.to_her,
+        sender_her=came.from_her,
+        cpa_id=came.agreement.cpa_id,
+        stage=ItemStage.WAITING,
+        version=0,
+        received_at=came.at,
+        updated_at=came.at,
+    )
+    codes = _machine_codes(judged, came)
+    if not codes:
+        told = event_of(EventKind.INBOX_DOCUMENT, came, feed=True, message=message, item=item, stop_point=StopPoint.M6)
+        return Changes(events=(told,), bodies=(body,), messages=(message,), new_items=(item,))
+    rejected = event_of(
+        EventKind.INBOUND_REJECTED, came, message=message, item=item, codes=tuple(c.code for c in codes)
+    )
+    item = replace(item, stage=ItemStage.JUDGED, verdict=Verdict.REJECTED)
+    if message.owed is Owed.NEVER:
+        return Changes(events=(rejected,), bodies=(body,), messages=(message,), new_items=(item,))
+    receipt = await doors.cpu(
+        apprec_of, message, item, content, Verdict.REJECTED, codes, came.directory, doors, came.at
+    )
+    return Changes(
+        events=(rejected,),
+        bodies=(body, *receipt.bodies),
+        messages=(message, *receipt.messages),
+        deliveries=receipt.deliveries,
+        new_items=(replace(item, apprec_message=receipt.messages[0].id),),
+    )
+
+
+def _machine_codes(judged: Judged, came: Came) -> tuple[GivenError, ...]:
+    """Return what a machine decides about a document (design, decision 9): codes with our own sentence, or none."""
+    assert judged.head is not None
+    named = {judged.head.receiver.her, *(other.her for other in judged.head.other_receivers)}
+    errors: dict[str, str] = {}
+    if came.to_her not in named:
+        errors["E21"] = ""
+    for fault in judged.faults:
+        place = f" (linje {fault.line})" if fault.line else ""
+        errors.setdefault(fault.apprec, f"{fault.reason.nb}{place}")
+    return tuple(GivenError(code=code, details=details) for code, details in errors.items())
+
+
+async def _known_document(came: Came, message: Message, item: InboxItem | None, digest: bytes, doors: Doors) -> Changes:
+    """The same document in a new envelope: a new Acknowledgment, no second item, the recorded AppRec again."""
+    if message.sha256 != digest:
+        # Its AppRec would name the first document; so none is sent, and a person looks.
+        why = "another content under a known MsgId"
+        return Changes(events=(event_of(EventKind.SECURITY, came, message=message, item=item, why=why),))
+    duplicate = event_of(EventKind.DUPLICATE, came, message=message, item=item)
+    if item is None or message.owed is Owed.NEVER:
+        return Changes(events=(duplicate,))
+    if item.apprec_message is None:
+        asked = event_of(EventKind.RECEIPT_REQUESTED, came, feed=True, message=message, item=item)
+        return Changes(events=(duplicate, asked))
+    found = await doors.store.find(item.apprec_message, hers=None)
+    receipt = found[0]
+    if any(delivery.state.outcome is Outcome.OPEN for delivery in receipt.deliveries):
+        return Changes(events=(duplicate,))  # it is on its way already
+    first = receipt.deliveries[0]
+    again = progress.begin(
+        id=doors.randomness.id(),
+        message=replace(receipt.message, at=came.at),
+        receiver=PartyRef(
+            her=first.receiver_her, organisation_her=first.receiver_organisation_her, person=first.receiver_person
+        ),
+        policy=doors.processes().by_name[message.process].receipt,
+    )
+    return Changes(events=(duplicate,), deliveries=(again,))
+
+
+# --- an AppRec came ---
+
+
+async def apprec_came(came: Came, judged: Judged, content: bytes, doors: Doors) -> Changes:
+    receipt = judged.apprec
+    assert receipt is not None
+    message = Message(
+        id=doors.randomness.id(),
+        direction=Direction.IN,
+        kind=Kind.APPREC,
+        sender_her=came.from_her,
+        sender_organisation_her=receipt.sender.organisation_her if receipt.sender else None,
+        msg_id=receipt.id,
+        type="APPREC",
+        gen_date=receipt.gen_date,
+        process=came.process.name if came.process else "",
+        function=came.function.name if came.function else "",
+        conversation_id=came.envelope.header.conversation_id,
+        ref_to_parent=None,
+        owed=Owed.NEVER,
+        sha256=sha256(content).digest(),
+        size=len(content),
+        body=doors.randomness.id(),
+        at=came.at,
+        original_msg_id=receipt.original_id,
+    )
+    body = NewBody(id=message.body, content=content)
+    kept = Changes(events=(), bodies=(body,), messages=(message,))
+    work = await doors.store.work_by_receipt(
+        sender_her=came.to_her, msg_id=receipt.original_id, receiver_her=came.from_her
+    )
+    if work is None or judged.faults:
+        why = "unreadable by its schema" if judged.faults else "nothing of ours waits for it"
+        return replace(kept, events=(event_of(EventKind.RECEIPT_UNMATCHED, came, message=message, why=why),))
+    repeated = await doors.store.inbound(sender_her=came.from_her, msg_id=receipt.id, kind=Kind.APPREC)
+    if repeated is not None:
+        # The same AppRec once more, in a new envelope: it says nothing new. Another under its id is a forgery.
+        same = repeated[0].sha256 == message.sha256
+        kind = EventKind.RECEIPT_REPEATED if same else EventKind.SECURITY
+        return Changes(
+            events=(effects.event(kind, work, came.at, why=None if same else "another AppRec under a known id"),)
+        )
+    codes = apprec.codes(receipt, doors.codes.texts(ERROR_LIST))
+    plain = tuple(code.code for code in codes)
+    if not progress.may_be_receipted(work.delivery, receipt.status):
+        if progress.repeats(work.delivery, receipt.status, codes):
+            return replace(kept, events=(effects.event(EventKind.RECEIPT_REPEATED, work, came.at, codes=plain),))
+        marked = progress.contradicted(work.delivery, now=came.at)
+        told = effects.event(
+            EventKind.RECEIPT_CONTRADICTS, work, came.at, feed=True, codes=plain, error_id=progress.CONTRADICTED
+        )
+        return replace(kept, events=(told,), advanced=(marked,))
+    if progress.says_duplicate(work.delivery, receipt.status, codes, policy_of(work, came, doors)):
+        waiting = progress.duplicate_word(work.delivery, now=came.at)
+        told = effects.event(
+            EventKind.RECEIPT_DUPLICATE_WORD, work, came.at, feed=True, codes=plain, error_id=progress.SAYS_DUPLICATE
+        )
+        return replace(kept, events=(told,), advanced=(waiting,))
+    decided = progress.receipted(work.delivery, receipt.status, codes, receipt_message=message.id, now=came.at)
+    kind = {
+        Verdict.OK: EventKind.RECEIPT_OK,
+        Verdict.PARTIAL: EventKind.RECEIPT_PARTIAL,
+        Verdict.REJECTED: EventKind.RECEIPT_REJECTED,
+    }[receipt.status]
+    told = effects.event(kind, work, came.at, feed=True, codes=plain, stop_point=StopPoint.K7, error_id=decided.cause)
+    return replace(kept, events=(told,), advanced=(decided,))
+
+
+def policy_of(work: Work, came: Came, doors: Doors) -> ReceiptPolicy:
+    process = doors.processes().by_name.get(work.message.process)
+    if process is None:
+        return ReceiptPolicy()
+    return choose.receipt_policy(
+        came.directory, process=process, ours=work.message.sender_her, theirs=work.delivery.receiver_her
+    )

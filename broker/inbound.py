@@ -1,0 +1,421 @@
+"""The way in, in the order it goes: receive, authorise, open, answer; then hand over, and the receipt back.
+
+One answer per envelope, one transaction. Everything is looked at first; then bytes, answer and what follows are
+committed at once; then we reply. A crash before the commit costs nothing: the sender still has the duty.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+
+from broker import effects, telemetry
+from broker.arrivals import Came, apprec_came, document_came, event_of, policy_of
+from broker.diagnosis import causes
+from broker.envelope import ebms, mime
+from broker.envelope.ebms_build import build
+from broker.envelope.ebms_parse import match_parts, parse_header
+from broker.envelope.ebms_parse import parse as parse_envelope
+from broker.envelope.fault import FaultCode, build_fault
+from broker.envelope.signature import Verified, sign_envelope, verify_envelope
+from broker.envelope.xml import Xml, parse
+from broker.errors import (
+    CannotOpen,
+    Inconsistent,
+    MustUnderstand,
+    NotTrusted,
+    Postponed,
+    Refused,
+    TimeToLiveExpired,
+    TransportFailed,
+    ValueNotRecognized,
+)
+from broker.message import (
+    Answer,
+    Changes,
+    Digest,
+    EventKind,
+    Kind,
+    NewBody,
+    NewEvent,
+    ReceivedEnvelope,
+    Signal,
+)
+from broker.ports import Doors, Stale
+from broker.receipts.acknowledgment import answer_header, build_acknowledgment, digests
+from broker.receipts.message_error import build_message_error
+from broker.receipts.signals import check_signal
+from broker.retry import back_off
+from broker.routing import choose
+from broker.routing.party import Directory, Switch
+from broker.routing.trust import require_organisation, signature_policy
+from broker.sealing import cms
+from broker.sealing.keys import KeyPair
+from broker.validation.documents import Judged, judge
+
+RACES = 8
+ERROR_LIST = "8221"  # AppRec error codes
+
+
+# --- receive ---
+
+
+async def receive(content_type: str, body: bytes, doors: Doors) -> Answer:
+    """Answer one POST of a partner, having committed whatever the answer promises.
+
+    Never raises but StoreBroken: a fault of the message is a signal, a fault of ours is 503 without one.
+    """
+    try:
+        for _ in range(RACES):
+            try:
+                return await _receive(content_type, body, doors)
+            except Stale:
+                continue  # the same envelope, or its delivery, was written by another task: decide anew
+        return Answer(status=503, content_type="", body=b"")
+    except Postponed as why:
+        telemetry.receive_postponed(why)
+        return Answer(status=503, content_type="", body=b"")
+
+
+async def _receive(content_type: str, body: bytes, doors: Doors) -> Answer:
+    at = doors.clock.now()
+    directory = doors.addresses.current()
+    try:
+        xml, entity = await doors.cpu(_read, content_type, body, doors.site.max_envelope)
+        header = parse_header(xml)
+    except Refused as why:
+        telemetry.inbound_refused(code=why.code, why=why.why, location=why.location)
+        return _fault(why)
+    try:
+        envelope = parse_envelope(xml)
+        match_parts(envelope.manifest, [part.content_id for part in entity.parts])
+        came = _under_agreement(envelope, xml, entity, directory, at, doors)
+    except MustUnderstand as why:
+        telemetry.inbound_refused(code=why.code, why=why.why, location=why.location)
+        return _fault(why)
+    except Refused as why:
+        telemetry.inbound_refused(code=why.code, why=why.why, location=why.location)
+        if header.kind is not ebms.Kind.USER_MESSAGE:
+            return _nothing_to_say()  # a fault in a signal is never answered by a signal
+        return _told_at_once(header, why, doors, at)
+    if envelope.kind in (ebms.Kind.ACKNOWLEDGMENT, ebms.Kind.MESSAGE_ERROR):
+        return await _signal(came, doors)
+    if envelope.kind is ebms.Kind.PING:
+        return _pong(header, doors, at)
+    if envelope.kind is not ebms.Kind.USER_MESSAGE:
+        return _nothing_to_say()
+    try:
+        came = _as_agreed(came, doors)
+    except Refused as why:
+        return await _refuse(came, why, EventKind.INBOUND_REJECTED, doors)
+    try:
+        verified = await doors.cpu(_verify, came)
+        return await _opened(came, verified, doors)
+    except (NotTrusted, CannotOpen) as why:
+        return await _refuse(came, why, EventKind.SECURITY, doors)
+
+
+def _read(content_type: str, body: bytes, limit: int) -> tuple[Xml, mime.Parts]:
+    entity = mime.read(content_type, body)
+    return parse(entity.root.body, max_bytes=limit), entity
+
+
+def _under_agreement(
+    envelope: ebms.Envelope, xml: Xml, entity: mime.Parts, directory: Directory, at: datetime, doors: Doors
+) -> Came:
+    """Find the agreement that the header names. Raises Inconsistent or ValueNotRecognized with the place."""
+    header = envelope.header
+    from_her, to_her = header.from_her, header.to_her
+    for side, her in (("From", from_her), ("To", to_her)):
+        if her is None:  # HIS 1037, errata 2: exactly one PartyId, a HER-id
+            raise Inconsistent("exactly one PartyId of type HER is needed", location=f"//Header/MessageHeader/{side}")
+    assert from_her is not None
+    assert to_her is not None
+    if not doors.site.hosts(to_her):
+        raise ValueNotRecognized("the receiver is not served here", location="//Header/MessageHeader/To/PartyId")
+    return Came(
+        envelope=envelope,
+        xml=xml,
+        root=entity.root.body,
+        parts=entity.parts,
+        from_her=from_her,
+        to_her=to_her,
+        agreement=choose.agreement_of(directory, cpa_id=header.cpa_id, receiver=to_her, sender=from_her),
+        process=None,
+        function=None,
+        directory=directory,
+        at=at,
+    )
+
+
+def _as_agreed(came: Came, doors: Doors) -> Came:
+    """Check what the header alone shows against the agreement. Raises with the ebMS code and the element."""
+    envelope, header = came.envelope, came.envelope.header
+    if header.time_to_live is not None and header.time_to_live <= came.at:
+        raise TimeToLiveExpired(
+            "the message came after its TimeToLive", location="//Header/MessageHeader/MessageData/TimeToLive"
+        )
+    if envelope.sync_reply is not came.agreement.sync:
+        raise Inconsistent("SyncReply is not as agreed", location="//Header/SyncReply")
+    if envelope.ack_requested is None or not envelope.ack_requested.signed:
+        raise Inconsistent("a signed Acknowledgment must be asked for", location="//Header/AckRequested")
+    if len(came.parts) != 1:
+        raise Inconsistent("exactly one payload is needed", location="//Body/Manifest")
+    for process in doors.processes().by_name.values():
+        for function in process.functions:
+            for back in (False, True):
+                headers = choose.expected(
+                    came.directory,
+                    process=process,
+                    function=function,
+                    receiver=came.to_her,
+                    sender=came.from_her,
+                    back=back,
+                )
+                if (
+                    (header.service, header.action) == (headers.service, headers.action)
+                    and header.from_role in (None, headers.from_role)
+                    and header.to_role in (None, headers.to_role)
+                ):
+                    return replace(came, process=process, function=function)
+    raise ValueNotRecognized(
+        "no agreed process has this Service, Action and Role", location="//Header/MessageHeader/Action"
+    )
+
+
+def _verify(came: Came) -> Verified:
+    """Authenticate: a signature over every part, by a certificate that the sender's record pins."""
+    verified = verify_envelope(
+        came.xml,
+        {part.content_id: part.body for part in came.parts},
+        trusted=choose.signers(came.directory, came.from_her, came.at),
+        policy=signature_policy(came.directory, came.from_her, came.at),
+    )
+    require_organisation(came.directory, verified.certificate, came.from_her)
+    return verified
+
+
+async def _opened(came: Came, verified: Verified, doors: Doors) -> Answer:
+    """Signature and sender hold. Tell a duplicate, open, look into the document, and commit what follows."""
+    key_digests = digests(verified.references)
+    known = await doors.store.received(from_her=came.from_her, cpa_id=came.agreement.cpa_id, eb_id=came.eb_id)
+    if known is not None:
+        if _same(known.digests, key_digests):
+            return await _again(came, known, doors)
+        raise NotTrusted("another content under a known eb:MessageId")
+    key = doors.keys.signing(came.to_her, came.at)
+    opened, judged = await doors.cpu(_open, came, doors)
+    document = judged.head or judged.apprec
+    if document is None or document.sender is None or document.receiver is None:
+        raise CannotOpen("what was opened does not say who it is from")
+    if document.sender.her != came.from_her:
+        raise NotTrusted("the document names another sender than the envelope")
+    answer = await doors.cpu(_acknowledge, came, verified, key, doors)
+    received = ReceivedEnvelope(
+        from_her=came.from_her,
+        cpa_id=came.agreement.cpa_id,
+        eb_id=came.eb_id,
+        digests=key_digests,
+        received_at=came.at,
+        evidence=doors.randomness.id(),
+        answer=answer,
+    )
+    evidence = NewBody(id=received.evidence, content=came.root)
+    if judged.kind is Kind.APPREC:
+        changes = await apprec_came(came, judged, opened, doors)
+    else:
+        changes = await document_came(came, judged, opened, doors)
+    changes = replace(
+        changes, received=received, bodies=(*changes.bodies, evidence), signals=(*changes.signals, *_later(came, doors))
+    )
+    return await _commit(came, changes, answer, doors)
+
+
+def _open(came: Came, doors: Doors) -> tuple[bytes, Judged]:
+    """Decrypt and read. Raises CannotOpen for every fault before the document can be read."""
+    payload = came.parts[0].body
+    if not cms.looks_like_cms(payload):
+        raise CannotOpen("plaintext where ciphertext is agreed")
+    party = came.directory.party(came.from_her)
+    opened = cms.open_(
+        payload,
+        doors.keys.opening(came.to_her),
+        random=doors.randomness.bytes,
+        allow_3des=party is not None and Switch.TRIPLE_DES in party.switches,
+    )
+    content = mime.gunzip(opened.content) if mime.looks_like_gzip(opened.content) else opened.content
+    judged = judge(
+        content,
+        schemas=doors.schemas(),
+        processes=doors.processes(),
+        codes=doors.codes,
+        environment=doors.site.environment,
+        kind_of=came.directory.kind_of,
+        at=came.at,
+    )
+    return content, judged
+
+
+def _same(one: tuple[Digest, ...], other: tuple[Digest, ...]) -> bool:
+    return {(digest.uri, digest.value) for digest in one} == {(digest.uri, digest.value) for digest in other}
+
+
+# --- answer ---
+
+
+def _acknowledge(came: Came, verified: Verified, key: KeyPair, doors: Doors) -> Answer:
+    envelope = build_acknowledgment(
+        came.envelope.header,
+        verified.references,
+        message_id=_signal_id(doors),
+        timestamp=came.at,
+        descriptions=_descriptions(doors),
+    )
+    return _as_answer(sign_envelope(build(envelope), {}, key))
+
+
+def _as_answer(envelope: bytes) -> Answer:
+    return Answer(status=200, content_type="text/xml; charset=UTF-8", body=envelope)
+
+
+def _signal_id(doors: Doors) -> str:
+    return f"{doors.randomness.id()}@{doors.site.host}"
+
+
+def _descriptions(doors: Doors) -> tuple[ebms.Description, ...]:
+    return (ebms.system_description(msh=doors.site.software, msh_version=doors.site.version),)
+
+
+def _later(came: Came, doors: Doors) -> tuple[Signal, ...]:
+    """Return the signal to be POSTed, where signals do not go in the HTTP answer."""
+    if came.agreement.sync:
+        return ()
+    return (
+        Signal(
+            id=doors.randomness.id(),
+            to_her=came.from_her,
+            ref_eb_id=came.eb_id,
+            content_type="text/xml; charset=UTF-8",
+            body=doors.randomness.id(),
+            due=came.at,
+        ),
+    )
+
+
+async def _commit(came: Came, changes: Changes, answer: Answer, doors: Doors) -> Answer:
+    """Write everything at once, then give the answer where it is due."""
+    kept = tuple(NewBody(id=signal.body, content=answer.body) for signal in changes.signals)
+    await doors.store.receive(replace(changes, bodies=(*changes.bodies, *kept)))
+    telemetry.recorded(changes.events, changes.attempts)
+    doors.wake()
+    return answer if came.agreement.sync else _nothing_to_say()
+
+
+async def _again(came: Came, known: ReceivedEnvelope, doors: Doors) -> Answer:
+    """A duplicate gets the recorded answer again: the same bytes."""
+    changes = Changes(events=(event_of(EventKind.DUPLICATE, came),), signals=_later(came, doors))
+    return await _commit(came, changes, known.answer, doors)
+
+
+def _nothing_to_say() -> Answer:
+    return Answer(status=204, content_type="", body=b"")
+
+
+def _fault(why: Refused) -> Answer:
+    """Nothing to answer in ebMS: a SOAP Fault, and 400, which means never send this again."""
+    code = FaultCode.MUST_UNDERSTAND if isinstance(why, MustUnderstand) else FaultCode.CLIENT
+    return Answer(status=400, content_type="text/xml; charset=UTF-8", body=build_fault(code, why.why))
+
+
+def _told_at_once(header: ebms.Header, why: Refused, doors: Doors, at: datetime) -> Answer:
+    """Refuse where no agreement gives an address to trust: the answer goes back the way the question came."""
+    error = build_message_error(
+        header, why, message_id=_signal_id(doors), timestamp=at, descriptions=_descriptions(doors)
+    )
+    return _as_answer(build(error))
+
+
+def _pong(header: ebms.Header, doors: Doors, at: datetime) -> Answer:
+    """Answer a Ping (ebMS 2.0, 8.2): it says that we are here, and nothing else."""
+    pong = answer_header(
+        header, ebms.Kind.PONG, message_id=_signal_id(doors), timestamp=at, ref_to_message_id=header.message_id
+    )
+    return _as_answer(build(ebms.Envelope(header=pong)))
+
+
+async def _refuse(came: Came, why: Refused, kind: EventKind, doors: Doors) -> Answer:
+    """Refuse with a signed MessageError; what looks at signature, certificate or ciphertext is told without detail.
+
+    Nothing of a refused envelope is remembered: the same one, mended or not, is judged afresh.
+    """
+    error = build_message_error(
+        came.envelope.header, why, message_id=_signal_id(doors), timestamp=came.at, descriptions=_descriptions(doors)
+    )
+    answer = _as_answer(await doors.cpu(sign_envelope, build(error), {}, doors.keys.signing(came.to_her, came.at)))
+    event = event_of(kind, came, why=why.why, codes=(why.code,))
+    return await _commit(came, Changes(events=(event,), signals=_later(came, doors)), answer, doors)
+
+
+# --- a signal came as a POST of its own ---
+
+
+async def _signal(came: Came, doors: Doors) -> Answer:
+    """Match an Acknowledgment or MessageError to what we sent. A signal is never answered by a signal."""
+    about = came.envelope.acknowledgment or came.envelope.header
+    found = await doors.store.work_by_envelope(about.ref_to_message_id or "")
+    if found is None:
+        telemetry.inbound_refused(code="ValueNotRecognized", why="a signal for a message that is not ours", location="")
+        return _nothing_to_say()
+    work, sent = found
+    try:
+        signal = await doors.cpu(
+            check_signal,
+            came.envelope,
+            came.xml,
+            sent=sent,
+            trusted=choose.signers(came.directory, sent.to_her, came.at),
+            policy=signature_policy(came.directory, sent.to_her, came.at),
+            channel_trusted=False,
+        )
+    except Refused as why:
+        event = effects.event(
+            EventKind.SECURITY, work, came.at, why=why.why, error_id=causes.ACKNOWLEDGMENT_NOT_TRUSTED
+        )
+        changes = Changes(events=(event,))
+        await doors.store.receive(changes)
+        telemetry.recorded(changes.events, changes.attempts)
+        return _nothing_to_say()
+    if signal.acknowledges and sent.acknowledged_at is not None:
+        changes = Changes(events=(effects.event(EventKind.DUPLICATE, work, came.at, eb_id=sent.eb_id),))
+    elif signal.acknowledges:
+        item = await doors.store.item(work.message.answers_item) if work.message.answers_item else None
+        changes = effects.acknowledged(work, sent, item[1] if item else None, policy_of(work, came, doors), came.at)
+    elif signal.refuses:
+        error_id = causes.message_error_id(signal.codes[0])
+        changes = effects.refused(work, sent, error_id, signal.codes, came.at)
+    else:
+        changes = Changes(events=(effects.event(EventKind.FAILED, work, came.at, codes=signal.codes),))
+    await doors.store.receive(changes)
+    telemetry.recorded(changes.events, changes.attempts)
+    doors.wake()
+    return _nothing_to_say()
+
+
+async def send_signal(signal: Signal, doors: Doors) -> None:
+    """POST a committed Acknowledgment or MessageError. Tried again on a failed connection only; never acknowledged."""
+    now = doors.clock.now()
+    tries = signal.tries + 1
+    kind = EventKind.SIGNAL_DROPPED
+    due: datetime | None = None
+    try:
+        endpoint = choose.endpoint(doors.addresses.current(), signal.to_her)
+        body = await doors.store.body(signal.body)
+        reply = await doors.carrier.post(
+            endpoint, content_type=signal.content_type, body=body, timeout=doors.site.timeout
+        )
+        # Whatever the peer said, it had the bytes; if it wants them again, its next copy fetches them.
+        kind = EventKind.SIGNAL_SENT if reply.status < 300 else EventKind.SIGNAL_DROPPED
+    except Postponed as why:
+        if not (isinstance(why, TransportFailed) and why.maybe_read):
+            kind = EventKind.FAILED
+            due = now + back_off(doors.site.back_off, tries, doors.randomness.jitter())
+    event = NewEvent(kind=kind, at=now, her=None, counterpart=signal.to_her, eb_id=signal.ref_eb_id)
+    await doors.store.record(Changes(events=(event,), signalled=(replace(signal, due=due, tries=tries),)))

@@ -1,0 +1,449 @@
+"""The way out, in the order it goes: address and seal, deliver, await the receipt. (`intake` came before.)
+
+Functions here ask the doors and put together what the pure packages decide; each ends in one write. Nothing waits in
+memory for anything that matters: between two writes the process may die, and the next claim goes on from the last.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from broker import effects, progress, telemetry
+from broker.diagnosis import causes
+from broker.envelope import ebms, mime
+from broker.envelope.ebms_build import build
+from broker.envelope.names import DS
+from broker.envelope.signature import references_in, sign_document, sign_envelope
+from broker.envelope.xml import parse
+from broker.errors import (
+    NotTrusted,
+    OwnKeyUnusable,
+    Postponed,
+    Refused,
+    StoreBusy,
+    TransportFailed,
+    Unaddressable,
+)
+from broker.lifecycle import Event, Outcome, Receipt, StopPoint, Transport, allows
+from broker.message import (
+    Attempt,
+    Changes,
+    Envelope,
+    EventKind,
+    Kind,
+    NewBody,
+    Work,
+)
+from broker.ports import BodyDamaged, Doors, Stale, TransportReply
+from broker.receipts.acknowledgment import digests
+from broker.receipts.signals import read_signal
+from broker.retry import ReceiptPolicy, ReceiptStep
+from broker.routing import choose
+from broker.routing.choose import Route
+from broker.routing.party import Directory
+from broker.routing.trust import signature_policy
+from broker.sealing import cms
+from broker.sealing.keys import KeyPair
+
+# How long a step may hold its lease. Longer than any timeout within it; a crash is healed sooner, by the restart.
+LEASE = timedelta(minutes=10)
+# A write that lost its race is decided anew; more than a few losses in a row mean a fault of ours.
+RACES = 8
+
+
+# --- the steps of a leased delivery ---
+
+Change = Callable[[Work], Awaitable[Changes | None]]
+
+
+async def proceed(work: Work, doors: Doors) -> None:
+    """Take every step that is due for this leased delivery, each ending in one write; the last gives the lease back."""
+    current: Work | None = work
+    while current is not None:
+        delivery, now = current.delivery, doors.clock.now()
+        if delivery.receipt_due is not None and delivery.receipt_due <= now:
+            current = await await_receipt(current, doors)
+        elif current.envelope is None:
+            current = await seal(current, doors)
+        else:
+            current = await deliver(current, doors)
+
+
+async def postpone(work: Work, doors: Doors) -> None:
+    """A step failed for a reason that we did not foresee: look again later, and let it be seen."""
+
+    async def change(work: Work) -> Changes | None:
+        now = doors.clock.now()
+        delivery = progress.failed(
+            work.delivery, causes.UNEXPECTED, pace=doors.site.back_off, jitter=doors.randomness.jitter(), now=now
+        )
+        return Changes(
+            events=(effects.event(EventKind.FAILED, work, now, error_id=causes.UNEXPECTED),), advanced=(delivery,)
+        )
+
+    await _record(work, change, doors)
+
+
+async def _record(work: Work, change: Change, doors: Doors) -> Work | None:
+    """Write what `change` makes of the delivery as it stands now; after a lost race, of the one that won.
+
+    Returns the delivery for its next step, or None when nothing is due: the lease is then given back in that write.
+    """
+    for _ in range(RACES):
+        changes = await change(work)
+        now = doors.clock.now()
+        if changes is None:
+            return None
+        delivery = changes.advanced[0]
+        more = delivery.due is not None and delivery.due <= now
+        if not more:
+            delivery = replace(delivery, leased_until=None)
+        try:
+            await doors.store.record(replace(changes, advanced=(delivery,)))
+        except Stale:
+            fresh = await doors.store.work(work.delivery.id)
+            assert fresh is not None
+            work = fresh
+            continue
+        telemetry.recorded(changes.events, changes.attempts)
+        if not more:
+            return None
+        envelope = next(iter((*changes.envelopes, *changes.used)), None)
+        if delivery.envelope is None:
+            envelope = None
+        return replace(
+            work,
+            delivery=replace(delivery, version=delivery.version + 1),
+            envelope=envelope or (work.envelope if delivery.envelope else None),
+        )
+    raise StoreBusy("a delivery kept changing while its step was recorded", error_id=causes.UNEXPECTED)
+
+
+async def seal(work: Work, doors: Doors) -> Work | None:
+    """Choose the way, sign, encrypt and wrap: after this the bytes are fixed, and a resend sends the same."""
+    message, delivery, now = work.message, work.delivery, doors.clock.now()
+    addressed = False
+    try:
+        process, function = doors.processes().named(message.process, message.function)
+        route = choose.route_back if message.kind is Kind.APPREC else choose.route
+        way = route(
+            doors.addresses.current(),
+            process=process,
+            function=function,
+            sender=message.sender_her,
+            receiver=delivery.receiver_her,
+            now=now,
+        )
+        addressed = True
+        key = doors.keys.signing(message.sender_her, now)
+        document = await doors.store.body(message.body)
+    except Postponed as why:
+        return await _record(
+            work, _park(why, addressed=addressed and isinstance(why, OwnKeyUnusable), doors=doors), doors
+        )
+    except BodyDamaged:
+        return await _record(work, _hold(causes.BODY_DAMAGED, doors), doors)
+    envelope, body = await doors.cpu(
+        _seal,
+        work,
+        way,
+        key,
+        document,
+        sign=process.sign_document and message.kind is Kind.DOCUMENT,
+        doors=doors,
+        now=now,
+    )
+
+    async def change(work: Work) -> Changes | None:
+        if work.envelope is not None or work.delivery.state.transport is not Transport.WAITING:
+            return None  # a receipt or a person came first
+        delivery = progress.sealed(work.delivery, envelope, now=now)
+        event = effects.event(EventKind.SEALED, work, now, eb_id=envelope.eb_id, stop_point=StopPoint.K4)
+        return Changes(events=(event,), bodies=(body,), envelopes=(envelope,), advanced=(delivery,))
+
+    return await _record(work, change, doors)
+
+
+def _seal(
+    work: Work, way: Route, key: KeyPair, document: bytes, *, sign: bool, doors: Doors, now: datetime
+) -> tuple[Envelope, NewBody]:
+    message, site, random = work.message, doors.site, doors.randomness
+    if sign and DS.encode() not in document:  # a document that is signed already is left alone
+        document = sign_document(document, key)
+    content_id, eb_id = f"{random.id()}@{site.host}", f"{random.id()}@{site.host}"
+    agreement, headers = way.agreement, way.headers
+    cipher = cms.Cipher(agreement.cipher)
+    sealed = cms.seal(
+        document,
+        way.recipient,
+        random=random.bytes,
+        key_transport=cms.KeyTransport(agreement.key_transport),
+        cipher=cipher,
+    )
+    part = mime.ciphertext(content_id, sealed, authenticated=cipher.authenticated)
+    persist_until = now + agreement.persist_duration
+    envelope = ebms.Envelope(
+        header=ebms.Header(
+            from_=ebms.her_party(message.sender_her),
+            to=ebms.her_party(work.delivery.receiver_her),
+            from_role=headers.from_role,
+            to_role=headers.to_role,
+            cpa_id=agreement.cpa_id,
+            conversation_id=message.conversation_id,
+            service=headers.service,
+            service_type=headers.service_type,
+            action=headers.action,
+            message_id=eb_id,
+            timestamp=now,
+            # TimeToLive must end before PersistDuration does (ebMS 2.0, 6.4.6): one second before.
+            time_to_live=persist_until - timedelta(seconds=1),
+            duplicate_elimination=True,
+            descriptions=(ebms.system_description(msh=site.software, msh_version=site.version),),
+        ),
+        ack_requested=ebms.AckRequested(signed=True),
+        sync_reply=agreement.sync,
+        manifest=(content_id,),
+    )
+    signed = sign_envelope(build(envelope), {content_id: sealed}, key)
+    entity = mime.build(signed, (part,), boundary=random.bytes(16).hex(), root_id=eb_id)
+    body = NewBody(id=random.id(), content=entity.body)
+    return Envelope(
+        eb_id=eb_id,
+        delivery_id=work.delivery.id,
+        cpa_id=agreement.cpa_id,
+        from_her=message.sender_her,
+        to_her=work.delivery.receiver_her,
+        content_type=entity.content_type,
+        body=body.id,
+        digests=digests(references_in(parse(signed, max_bytes=len(signed)))),
+        ack_signed=True,
+        sync=agreement.sync,
+        retries=agreement.retries,
+        interval=agreement.retry_interval,
+        timestamp=now,
+        persist_until=persist_until,
+    ), body
+
+
+def _park(why: Postponed, *, addressed: bool, doors: Doors) -> Change:
+    async def change(work: Work) -> Changes | None:
+        now = doors.clock.now()
+        if work.delivery.state.transport is not Transport.WAITING or work.delivery.state.outcome is not Outcome.OPEN:
+            return None
+        delivery = progress.parked(
+            work.delivery, why, addressed=addressed, pace=doors.site.back_off, jitter=doors.randomness.jitter(), now=now
+        )
+        event = effects.event(
+            EventKind.PARKED, work, now, error_id=why.error_id, why=why.why, stop_point=delivery.state.stop_point
+        )
+        return Changes(events=(event,), advanced=(delivery,))
+
+    return change
+
+
+def _hold(error_id: str, doors: Doors) -> Change:
+    async def change(work: Work) -> Changes | None:
+        now = doors.clock.now()
+        event = effects.event(EventKind.PARKED, work, now, error_id=error_id)
+        return Changes(events=(event,), advanced=(progress.held(work.delivery, error_id, now=now),))
+
+    return change
+
+
+async def deliver(work: Work, doors: Doors) -> Work | None:
+    """Send the stored bytes once more, and take in what comes back in the same answer."""
+    envelope, started = work.envelope, doors.clock.now()
+    assert envelope is not None
+    if progress.copies_used_up(envelope, now=started):
+        return await _record(work, _abandon(doors), doors)
+    try:
+        directory = doors.addresses.current()
+        endpoint = choose.endpoint(directory, envelope.to_her)
+        body = await doors.store.body(envelope.body)
+    except Postponed as why:
+        return await _record(work, _try_failed(why.error_id, None, started, "", doors), doors)
+    except BodyDamaged:
+        return await _record(work, _hold(causes.BODY_DAMAGED, doors), doors)
+    try:
+        reply = await doors.carrier.post(
+            endpoint, content_type=envelope.content_type, body=body, timeout=doors.site.timeout
+        )
+    except TransportFailed as why:
+        if not why.maybe_read:
+            return await _record(work, _try_failed(why.error_id, None, started, endpoint, doors), doors)
+        return await _record(work, _copy_sent(why.error_id, None, started, endpoint, doors), doors)
+    return await _record(work, await _judge_reply(work, envelope, reply, directory, started, endpoint, doors), doors)
+
+
+BACKING_OFF = frozenset({408, 425, 429, 503})  # the peer says "not now": no copy counts as read
+
+
+async def _judge_reply(
+    work: Work,
+    envelope: Envelope,
+    reply: TransportReply,
+    directory: Directory,
+    started: datetime,
+    endpoint: str,
+    doors: Doors,
+) -> Change:
+    """Decide what an HTTP answer means. Only a signal that verifies moves more than the transport clock."""
+    status = reply.status
+    if status in BACKING_OFF:
+        return _try_failed(causes.ASKED_TO_WAIT, status, started, endpoint, doors)
+    if status >= 500:
+        return _copy_sent(causes.SERVER_ERROR, status, started, endpoint, doors)
+    if status >= 300:
+        return _refuse(causes.HTTP_REFUSED, status, started, endpoint, doors)
+    if not reply.body:
+        # Nothing to say is right where signals are agreed to come later, and a copy spent where not.
+        cause = causes.NO_SIGNAL if envelope.sync else causes.ACKNOWLEDGMENT_AWAITED
+        return _copy_sent(cause, status, started, endpoint, doors)
+    try:
+        signal = await doors.cpu(
+            read_signal,
+            reply.content_type,
+            reply.body,
+            sent=envelope,
+            trusted=choose.signers(directory, envelope.to_her, doors.clock.now()),
+            policy=signature_policy(directory, envelope.to_her, doors.clock.now()),
+            # An unsigned MessageError counts in the answer of a peer whose TLS certificate we checked.
+            channel_trusted=endpoint.startswith("https:"),
+        )
+    except Refused as why:
+        telemetry.signal_refused(work.message.id, envelope.eb_id, why)
+        cause = causes.ACKNOWLEDGMENT_NOT_TRUSTED if isinstance(why, NotTrusted) else causes.NO_SIGNAL
+        return _copy_sent(cause, status, started, endpoint, doors)
+    if signal.acknowledges:
+        return _acknowledge(status, started, endpoint, doors)
+    if signal.refuses:
+        return _refuse(causes.message_error_id(signal.codes[0]), status, started, endpoint, doors, codes=signal.codes)
+    return _copy_sent(causes.NO_SIGNAL, status, started, endpoint, doors)
+
+
+def _attempt(
+    work: Work, result: str, status: int | None, error_id: str | None, started: datetime, endpoint: str, now: datetime
+) -> Attempt:
+    assert work.envelope is not None
+    return Attempt(
+        delivery_id=work.delivery.id,
+        eb_id=work.envelope.eb_id,
+        number=0,
+        started_at=started,
+        ended_at=now,
+        endpoint=endpoint,
+        http_status=status,
+        result=result,
+        error_id=error_id,
+    )
+
+
+def _copy_sent(cause: str, status: int | None, started: datetime, endpoint: str, doors: Doors) -> Change:
+    async def change(work: Work) -> Changes | None:
+        assert work.envelope is not None
+        now = doors.clock.now()
+        envelope = replace(work.envelope, copies=work.envelope.copies + 1)
+        delivery = progress.sent(work.delivery, envelope, now=now, cause=cause)
+        fine = cause == causes.ACKNOWLEDGMENT_AWAITED
+        event = effects.event(
+            EventKind.SENT, work, now, error_id=None if fine else cause, eb_id=envelope.eb_id, stop_point=StopPoint.K5
+        )
+        attempt = _attempt(work, "sent", status, None if fine else cause, started, endpoint, now)
+        return Changes(events=(event,), advanced=(delivery,), used=(envelope,), attempts=(attempt,))
+
+    return change
+
+
+def _try_failed(error_id: str, status: int | None, started: datetime, endpoint: str, doors: Doors) -> Change:
+    async def change(work: Work) -> Changes | None:
+        now = doors.clock.now()
+        delivery = progress.failed(
+            work.delivery, error_id, pace=doors.site.back_off, jitter=doors.randomness.jitter(), now=now
+        )
+        event = effects.event(EventKind.FAILED, work, now, error_id=error_id)
+        return Changes(
+            events=(event,),
+            advanced=(delivery,),
+            attempts=(_attempt(work, "failed", status, error_id, started, endpoint, now),),
+        )
+
+    return change
+
+
+def _acknowledge(status: int, started: datetime, endpoint: str, doors: Doors) -> Change:
+    async def change(work: Work) -> Changes | None:
+        assert work.envelope is not None
+        now = doors.clock.now()
+        # The copy and its acknowledgment are one record: K5 and K6 pass together when the signal comes at once.
+        envelope = replace(work.envelope, copies=work.envelope.copies + 1)
+        passed = replace(work, delivery=progress.sent(work.delivery, envelope, now=now), envelope=envelope)
+        item = await doors.store.item(work.message.answers_item) if work.message.answers_item else None
+        changes = effects.acknowledged(passed, envelope, item[1] if item else None, clock_policy(work, doors), now)
+        return replace(changes, attempts=(_attempt(work, "acknowledged", status, None, started, endpoint, now),))
+
+    return change
+
+
+def _refuse(
+    error_id: str, status: int, started: datetime, endpoint: str, doors: Doors, codes: tuple[str, ...] = ()
+) -> Change:
+    async def change(work: Work) -> Changes | None:
+        assert work.envelope is not None
+        now = doors.clock.now()
+        envelope = replace(work.envelope, copies=work.envelope.copies + 1)
+        passed = replace(work, delivery=progress.sent(work.delivery, envelope, now=now), envelope=envelope)
+        changes = effects.refused(passed, envelope, error_id, codes, now)
+        return replace(changes, attempts=(_attempt(work, "refused", status, error_id, started, endpoint, now),))
+
+    return change
+
+
+def _abandon(doors: Doors) -> Change:
+    async def change(work: Work) -> Changes | None:
+        if not allows(work.delivery.state, Event.ABANDONED):
+            return None
+        now = doors.clock.now()
+        event = effects.event(EventKind.ABANDONED, work, now, error_id=progress.GAVE_UP, feed=True)
+        return Changes(events=(event,), advanced=(progress.abandoned(work.delivery, now=now),))
+
+    return change
+
+
+# --- the receipt's own clock ---
+
+_STEP_EVENTS = {ReceiptStep.ALARM: EventKind.ALARM, ReceiptStep.CHASE: EventKind.CHASED}
+
+
+async def await_receipt(work: Work, doors: Doors) -> Work | None:
+    """Take the receipt clock's step: tell, ask again with the same document, or call it overdue."""
+
+    async def change(work: Work) -> Changes | None:
+        now = doors.clock.now()
+        if work.delivery.receipt_due is None or work.delivery.receipt_due > now:
+            return None  # the receipt came first
+        policy = clock_policy(work, doors)
+        step = progress.next_receipt_step(work.delivery, work.message, policy).step
+        delivery = progress.clock_struck(work.delivery, work.message, policy, step, now=now)
+        deadline = EventKind.OVERDUE if delivery.state.receipt is Receipt.OVERDUE else EventKind.LAPSED
+        kind = _STEP_EVENTS.get(step, deadline)
+        event = effects.event(kind, work, now, error_id=delivery.cause, feed=True)
+        return Changes(events=(event,), advanced=(delivery,))
+
+    return await _record(work, change, doors)
+
+
+def clock_policy(work: Work, doors: Doors) -> ReceiptPolicy:
+    """Return the receipt policy in force for this delivery: the process's, as the agreement changes it.
+
+    A process that has gone, or addresses that cannot be read now, leave the defaults: a clock never stands still.
+    """
+    process = doors.processes().by_name.get(work.message.process)
+    if process is None:
+        return ReceiptPolicy()
+    try:
+        directory = doors.addresses.current()
+    except Unaddressable:
+        return process.receipt
+    return choose.receipt_policy(
+        directory, process=process, ours=work.message.sender_her, theirs=work.delivery.receiver_her
+    )
