@@ -20,6 +20,7 @@ from broker.routing.process import Function, Process
 from broker.routing.records import is_loopback
 from broker.sealing.certificates import Reason, Use, fingerprint, usable
 
+NO_RECORD = "MB-2001"
 NO_AGREEMENT = "MB-2002"
 CERTIFICATE_EXPIRED = "MB-2003"
 NO_REGISTRY = "MB-2004"
@@ -81,7 +82,7 @@ def route(
 ) -> Route:
     """Return the way of a business document of ours (HER-id `sender`) to a partner (`receiver`).
 
-    Raises Unaddressable (MB-2002, MB-2004, MB-2008, MB-2009, MB-2010) or PartnerUnusable (MB-2003, MB-2005 to MB-2007).
+    Raises Unaddressable (MB-2001, 2002, 2004, 2008 to 2010) or PartnerUnusable (MB-2003, 2005 to 2007).
     """
     _require_open(directory, receiver)
     _require_received(directory, process, receiver)
@@ -131,7 +132,7 @@ def agreement_of(directory: Directory, *, cpa_id: str, receiver: int, sender: in
 def endpoint(directory: Directory, receiver: int) -> str:
     """Return where a partner takes envelopes now; also for a resend, which takes nothing else afresh.
 
-    Raises Unaddressable (MB-2004, MB-2008, MB-2009).
+    Raises Unaddressable (MB-2001, MB-2004, MB-2008, MB-2009).
     """
     _require_open(directory, receiver)
     if (found := directory.endpoint(receiver)) is None:
@@ -237,7 +238,7 @@ def _agreement(directory: Directory, ours: int, theirs: int) -> Agreement:
 def _require_open(directory: Directory, her_id: int) -> None:
     if not known(directory, her_id):
         why = f"HER-id {her_id} has no address record any more"
-        raise Unaddressable(why, error_id=PARTY_CLOSED, hint="put the record back, or close the delivery")
+        raise Unaddressable(why, error_id=NO_RECORD, hint="put the record back, or close the delivery")
     closed: Collection[int] = [party.her_id for party in directory.lineage(her_id) if not party.active]
     if closed:
         why = f"HER-id {next(iter(closed))} is closed"

@@ -84,6 +84,11 @@ class Table:
         form = f"a whole number from {least} to {most}, without quotes"
         return self._get(key, default, form, lambda value: _whole(value, least, most))
 
+    def wholes(self, key: str, *, least: int = 0, most: int = MAX_INT32) -> tuple[int, ...]:
+        """Return a list of whole numbers from `least` to `most`, both included."""
+        form = f"a list of whole numbers from {least} to {most}, such as [{least}, {least + 1}]"
+        return self._get(key, None, form, lambda value: _wholes(value, least, most))
+
     def flag(self, key: str, default: bool) -> bool:
         """Return true or false."""
         return self._get(key, default, "true or false", lambda value: value if isinstance(value, bool) else None)
@@ -174,6 +179,11 @@ def _text_or(default: str | None) -> Callable[[Any], str | None]:
 def _whole(value: Any, least: int, most: int) -> int | None:
     # True and false are numbers to Python, and not to TOML.
     return value if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most else None
+
+
+def _wholes(value: Any, least: int, most: int) -> tuple[int, ...] | None:
+    whole = _all(value, int) and all(_whole(item, least, most) is not None for item in value)
+    return tuple(value) if whole else None
 
 
 def _texts(value: Any) -> tuple[str, ...] | None:

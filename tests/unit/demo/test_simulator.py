@@ -10,10 +10,10 @@ from typing import TypeVar
 import aiohttp
 import pytest
 from aiohttp.test_utils import TestServer
-from broker.lookup.clock import SystemClock
 
 from broker.demo.ledger import Confirmed, Heard, Judged, Ledger, Posted, Received, Trouble, read_ledger
 from broker.demo.simulator import Orders, Rule, Simulator
+from broker.lookup.clock import SystemClock
 from tests.unit.demo.fake_api import FakeApi
 
 E = TypeVar("E")

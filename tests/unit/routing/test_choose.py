@@ -81,7 +81,7 @@ UNADDRESSABLE = [
     ("no endpoint", (replace(MUNICIPALITY, endpoint=None), NURSING), "MB-2008"),
     ("closed", (MUNICIPALITY, replace(NURSING, active=False)), "MB-2009"),
     ("organisation closed", (replace(MUNICIPALITY, active=False), NURSING), "MB-2009"),
-    ("record gone", (MUNICIPALITY,), "MB-2009"),
+    ("record gone", (MUNICIPALITY,), "MB-2001"),
     ("another process", (MUNICIPALITY, replace(NURSING, receives=frozenset({"AVVIK"}))), "MB-2010"),
     ("receives nothing", (MUNICIPALITY, replace(NURSING, receives=frozenset())), "MB-2010"),
     ("an organisation", (MUNICIPALITY, replace(NURSING, kind=PartyKind.ORGANISATION)), "MB-2010"),

@@ -1,0 +1,139 @@
+"""The EPJ systems that may call the API, from one file. It decides whose a token is, and holds no token.
+
+A token is 256 random bits, so its plain SHA-256 tells nothing: there is no dictionary to try.
+"""
+
+import hmac
+import re
+import secrets
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import sha256
+from pathlib import Path
+
+from broker import telemetry
+from broker.errors import Misconfigured
+from broker.lookup.files import PRIVATE, replace_file
+from broker.lookup.folder import keep_looking
+from broker.message import Client
+from broker.routing.tables import Table, read_toml
+
+TOKEN_PREFIX = "dhb_"  # noqa: S105 - not a secret: it lets scanners of leaked secrets know ours
+_HEX = re.compile(r"[0-9a-f]{64}")
+_NAME = re.compile(r"[^\x00-\x1f\x7f\"\\]{1,100}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Entry:
+    client: Client
+    token_sha256: bytes
+
+
+class ClientsFile:
+    """The port Clients over one TOML file. A file that is not there yet has no clients."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the file. Raises Misconfigured."""
+        self._path = path
+        self._digest, self._entries = _read(path)
+        self.problems: tuple[Misconfigured, ...] = ()
+
+    def by_token(self, token: str) -> Client | None:
+        """Return the client of a bearer token, or None. The time taken tells nothing about any token."""
+        given = sha256(token.encode("utf-8", "surrogateescape")).digest()
+        found = None
+        for entry in self._entries:  # all of them, whether found or not
+            if hmac.compare_digest(entry.token_sha256, given):
+                found = entry.client
+        return found
+
+    def clients(self) -> tuple[Client, ...]:
+        """Return all clients."""
+        return tuple(entry.client for entry in self._entries)
+
+    def look(self) -> bool:
+        """Read the file if its bytes have changed. Never raises; a bad file leaves the last good one in use."""
+        before = [str(problem) for problem in self.problems]
+        try:
+            digest, entries = _read(self._path)
+        except Misconfigured as problem:
+            self.problems = (problem,)
+            if [str(problem)] != before:
+                telemetry.record_bad(problem.where, why=problem.why)
+                return True
+            return False
+        self.problems = ()
+        changed = digest != self._digest or bool(before)
+        self._digest, self._entries = digest, entries
+        if changed:
+            telemetry.records_reloaded("clients", count=len(entries))
+        return changed
+
+    async def watch(self, interval: timedelta, changed: Callable[[], None] = lambda: None) -> None:
+        """Look every `interval` until cancelled, and call `changed` after each change."""
+        await keep_looking(self.look, interval=interval, changed=changed)
+
+
+def add_client(path: Path, *, name: str, hers: Collection[int]) -> str:
+    """Add a client to the file and return its token, which stands nowhere else and can't be shown again.
+
+    Raises Misconfigured for a name that is taken or can't be written, for no HER-id, and where the file can't be read
+    or written.
+    """
+    if not _NAME.fullmatch(name):
+        hint = "up to 100 characters, without quotes, backslashes and control characters"
+        raise Misconfigured("the name can't be used", where=str(path), hint=hint)
+    if not hers:
+        raise Misconfigured("a client is bound to at least one HER-id", where=str(path), hint="--her 8000102")
+    _, entries = _read(path)
+    if any(entry.client.name == name for entry in entries):
+        raise Misconfigured("there is a client of that name", where=str(path), hint="choose another, or remove it")
+    token = TOKEN_PREFIX + secrets.token_urlsafe(32)
+    lines = [
+        "[[client]]",
+        f'name = "{name}"',
+        f'token_sha256 = "{sha256(token.encode()).hexdigest()}"',
+        f"hers = [{', '.join(str(her) for her in sorted(hers))}]",
+    ]
+    try:
+        old = path.read_text("utf-8") if path.exists() else ""
+        gap = "\n" if old and not old.endswith("\n\n") else ""
+        replace_file(path, (old + gap + "\n".join(lines) + "\n").encode(), mode=PRIVATE)
+    except OSError as error:
+        raise Misconfigured(f"can't be written ({error.strerror})", where=str(path)) from None
+    return token
+
+
+def _read(path: Path) -> tuple[bytes, tuple[_Entry, ...]]:
+    try:
+        data = path.read_bytes()
+        text = data.decode("utf-8")
+    except FileNotFoundError:
+        return b"", ()
+    except OSError as error:
+        raise Misconfigured(f"can't be read ({error.strerror})", where=str(path)) from None
+    except UnicodeDecodeError as error:
+        raise Misconfigured(f"not UTF-8 at byte {error.start}", where=str(path)) from None
+    table = read_toml(text, source=str(path))
+    entries: dict[str, _Entry] = {}
+    hashes: set[bytes] = set()
+    for each in table.tables("client"):
+        entry = _entry(each)
+        if entry.client.name in entries or entry.token_sha256 in hashes:
+            each.wrong("name" if entry.client.name in entries else "token_sha256", "its own for each client")
+        entries[entry.client.name] = entry
+        hashes.add(entry.token_sha256)
+    table.done()
+    return sha256(data).digest(), tuple(entries.values())
+
+
+def _entry(table: Table) -> _Entry:
+    name, digest = table.text("name"), table.text("token_sha256")
+    hers = table.wholes("hers", least=1)
+    if not _HEX.fullmatch(digest):
+        table.wrong("token_sha256", "the SHA-256 of the token as 64 hex digits; `broker clients add` writes it")
+    if not hers:
+        table.wrong("hers", "a list of HER-ids, such as [8000102]")
+    table.done()
+    return _Entry(client=Client(name=name, hers=frozenset(hers)), token_sha256=bytes.fromhex(digest))
