@@ -30,13 +30,16 @@ _ANSWER_WITHIN = aiohttp.ClientTimeout(total=30)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """What the simulator says to one document. The default is Ok, at once."""
+    """What the simulator says to one document."""
 
     status: str = "Ok"  # appRecStatus
     codes: tuple[str, ...] = ()  # list 8221
     details: str = ""  # free text with each code: body data, as an EPJ might write it
     withhold: bool = False  # no verdict until the feed says that the receipt is asked for
     reply: str | None = None  # a file in the drafts folder that is posted when the verdict is given
+
+
+AT_ONCE: Final = Rule()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +166,7 @@ class Simulator:
         for item in answer.get("items", ()):
             await self._take(item)
         for received in list(self._unjudged.values()):
-            rule = self._orders.rules.get(received.msg_id, Rule())
+            rule = self._orders.rules.get(received.msg_id, AT_ONCE)
             if not rule.withhold or received.item in self._requested:
                 await self._judge(received, rule)
 
