@@ -55,14 +55,18 @@ class Child:
         """Return the process id."""
         return self._process.pid
 
+    async def ended(self) -> int:
+        """Wait until it ends by itself. Returns the exit code."""
+        return await self._process.wait()
+
     async def stop(self, *, within: float = 15.0) -> int:
         """Ask it to end (SIGTERM), and end its whole group after `within` seconds. Returns the exit code."""
         self._signal(signal.SIGTERM)
         try:
-            return await asyncio.wait_for(self._process.wait(), within)
+            return await asyncio.wait_for(self.ended(), within)
         except TimeoutError:
             self._signal(signal.SIGKILL)
-            return await self._process.wait()
+            return await self.ended()
 
     def _signal(self, number: signal.Signals) -> None:
         # The process leads its group, so the group's number is its own. It may have ended a moment ago.

@@ -1,10 +1,8 @@
 """`broker demo`: three brokers, a simulator beside each, every case there and back, and an exit code that means it."""
 
 import asyncio
-import os
-import shlex
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
@@ -12,10 +10,11 @@ import aiohttp
 
 from broker.demo.cases import DALBYGDA, Case, make_cases
 from broker.demo.children import Child, Died, stop_all
+from broker.demo.guest import prepare
 from broker.demo.ledger import Entry, Posted, read_ledger
 from broker.demo.questions import Questions, Unexpected, Way
 from broker.demo.screen import Ended, Screen
-from broker.demo.site import DemoSite, make_sites, write_orders, write_try
+from broker.demo.site import DemoSite, hold, make_sites, write_orders
 from broker.demo.verdict import Asked, complaints, strays, told
 from broker.errors import Misconfigured
 from broker.lookup.clock import SystemClock
@@ -74,9 +73,10 @@ class Show:
         self._simulators: list[Child] = []
         self._asks: dict[str, Questions] = {}
         self._ways: dict[str, Way | None] = {}
-        self._connections = AsyncExitStack()
+        self._opened = AsyncExitStack()
 
     async def __aenter__(self) -> "Show":
+        self._opened.enter_context(hold(self._folder))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -84,8 +84,8 @@ class Show:
         await asyncio.shield(self._leave())
 
     async def _leave(self) -> None:
-        await self._connections.aclose()
         await stop_all([*self._simulators, *self._brokers.values()])
+        await self._opened.aclose()
 
     async def run(self, *, stay: bool) -> int:
         """Start everything, send every case, judge. Returns the exit code."""
@@ -96,7 +96,7 @@ class Show:
         for site in self._sites.values():
             write_orders(site, {case.msg_id: case.rule for case in self._cases if case.receiver == site.key})
             self._asks[site.key] = Questions(site.api, site.token)
-            self._connections.push_async_callback(self._asks[site.key].close)
+            self._opened.push_async_callback(self._asks[site.key].close)
         say("Starter tre meglere …", "Starting three brokers …")
         await asyncio.gather(*(self._start_broker(site) for site in self._sites.values()))
         with self._screen:
@@ -165,7 +165,7 @@ class Show:
         return way is None or (way.outcome != "open" and way.stop_point == "K8")
 
     async def _watch(
-        self, done: Callable[[], bool], *, within: float, also: Callable[[], "asyncio.Future[None]"] | None = None
+        self, done: Callable[[], bool], *, within: float, also: Callable[[], Awaitable[None]] | None = None
     ) -> None:
         """Look again and again, and show it, until `done` or `within` seconds have passed."""
         with suppress(TimeoutError):
@@ -239,14 +239,12 @@ class Show:
     async def _start_simulator(self, site: DemoSite) -> Child:
         arguments = ("--config", str(site.orders))
         name = f"simulator {site.key}"
-        return await Child.start(
-            name, "broker.demo.simulator", arguments, log=site.simulator_log, folder=site.folder
-        )
+        return await Child.start(name, "broker.demo.simulator", arguments, log=site.simulator_log, folder=site.folder)
 
     # --- staying ---
 
     async def _stay(self) -> None:
-        lines = write_try(self._folder, self._sites, new_id=self._new_id, now=self._now())
+        lines = prepare(self._folder, self._sites, new_id=self._new_id, now=self._now())
         self._screen.say("\nAlt står og går. Ctrl-C stopper det.\n", "\nEverything is up. Ctrl-C stops it.\n")
         for site in self._sites.values():
             self._screen.say(f"  {site.name}: {site.api}", f"  {site.name}: {site.api}")

@@ -1,0 +1,51 @@
+"""What a guest needs to try the demo by hand: a document ready to post, tokens, and lines that work when pasted."""
+
+import shlex
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+
+from broker.demo import people
+from broker.demo.cases import DALBYGDA, FJORDVIK
+from broker.demo.documents import Code, Dialogue, Head, document, note
+from broker.demo.site import DemoSite
+
+_CLINICAL = Code(value="DIALOG_HELSEFAGLIG", text="Helsefaglig dialog")
+_ABOUT_PATIENT = Code(value="6", text="Henvendelse om pasient", listed="7322")
+
+
+def prepare(folder: Path, sites: Mapping[str, DemoSite], *, new_id: Callable[[], str], now: datetime) -> list[str]:
+    """Write `env` and `try/message.xml` below `folder`, and return the lines that a guest may paste.
+
+    `env` is shell: API and TOKEN of the guest's place in Fjordvik, and THEIR_API and THEIR_TOKEN of that in Dalbygda.
+    """
+    here, there = sites[FJORDVIK], sites[DALBYGDA]
+    if here.guest is None or here.guest_token is None or there.guest_token is None:
+        raise ValueError("these sites have no place for a guest")
+    head = Head(
+        type=_CLINICAL,
+        msg_id=new_id(),
+        made_at=now,
+        sender=here.guest,
+        receiver=there.unit,
+        patient=people.AASE,
+    )
+    business = note(Dialogue.V1_1, _ABOUT_PATIENT, subject="Prøve", text="En melding sendt for hånd.")
+    message = folder / "try" / "message.xml"
+    message.parent.mkdir(exist_ok=True)
+    message.write_bytes(document(head, business, title="Prøve"))
+    variables = {
+        "API": here.api,
+        "TOKEN": here.guest_token,
+        "THEIR_API": there.api,
+        "THEIR_TOKEN": there.guest_token,
+    }
+    env = folder / "env"
+    env.touch(mode=0o600)
+    env.write_text("".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items()), "utf-8")
+    return [
+        f". {shlex.quote(str(env))}",
+        'curl -sS -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/xml" '
+        f'--data-binary @{shlex.quote(str(message))} "$API/api/v1/messages"',
+        f'curl -sS -H "Authorization: Bearer $TOKEN" "$API/api/v1/messages/{head.msg_id}"',
+    ]
