@@ -18,7 +18,8 @@ from broker.demo.cases import DALBYGDA, FJORDVIK, PORTAL, UNITS
 from broker.demo.documents import Unit
 from broker.demo.simulator import Rule
 from broker.errors import Misconfigured
-from broker.lookup import clients_file, key_files
+from broker.lookup.clients_file import add_client
+from broker.lookup.new_keys import new_keys
 from broker.lookup.shipped import shipped
 from broker.ports import Randomness
 from broker.routing.process_files import read_process
@@ -139,7 +140,8 @@ def _made(plan: _Plan, folder: Path, api_port: int, partner_port: int, *, now: d
     addresses = folder / "addresses"
     addresses.mkdir(parents=True)
     unit = UNITS[plan.key]
-    key_files.new_keys(folder / "keys", plan.number, unit.organisation_name, now=now, bits=2048)
+    # 2048 bits are made in a moment, and these keys live for minutes.
+    new_keys(folder / "keys", organisation=plan.number, name=unit.organisation_name, now=now, bits=2048)
     _write_processes(folder / "processes")
     clients = folder / "clients.toml"
     site = DemoSite(
@@ -149,9 +151,9 @@ def _made(plan: _Plan, folder: Path, api_port: int, partner_port: int, *, now: d
         api=f"http://127.0.0.1:{api_port}",
         partner=f"http://127.0.0.1:{partner_port}",
         unit=unit,
-        token=clients_file.add(clients, "simulator", {unit.her}),
+        token=add_client(clients, name="simulator", hers={unit.her}),
         guest=plan.guest,
-        guest_token=clients_file.add(clients, "guest", {plan.guest.her}) if plan.guest else None,
+        guest_token=add_client(clients, name="guest", hers={plan.guest.her}) if plan.guest else None,
     )
     for made in (site.outbox, site.drafts):
         made.mkdir(parents=True)
