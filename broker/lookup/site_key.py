@@ -1,4 +1,4 @@
-"""The site's key, which all kept bodies are encrypted under. It decides when one may be made: never beside kept data."""
+"""The site's key, under which all kept bodies are encrypted, and when one may be made: never beside kept data."""
 
 import secrets
 from pathlib import Path

@@ -1,0 +1,395 @@
+"""The settings of one broker: a TOML file, overridden by the environment, checked once and then fixed.
+
+Every key has one right form. A wrong setting raises Misconfigured: one sentence that names the key, as the file or the
+variable spells it, and the right form. Values are never repeated: one of them may be a secret put in the wrong place.
+
+A variable is BROKER_ and the key in capitals; two underscores stand for the dot of a table: BROKER_EPJ__PORT=8080.
+Paths in the file are relative to the file, those in the environment to the working folder. Durations are ISO 8601.
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import timedelta
+from difflib import get_close_matches
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+
+from broker.errors import Misconfigured
+from broker.lookup.shipped import shipped
+from broker.ports import Site
+from broker.retry import BackOff
+from broker.routing.tables import MAX_INT32, duration
+
+PREFIX = "BROKER_"
+MB = 1_000_000
+_DURATION = 'an ISO 8601 duration longer than zero, such as "PT30S"'
+_ORGANISATION = 'an organisation number: nine digits in quotes, such as "900000101"'
+# What Kubernetes puts into the environment for a service named "broker", and the file itself.
+_NOT_OURS = re.compile(r"BROKER_(?:CONFIG|SERVICE_(?:HOST|PORT).*|PORT(?:_.*)?)")
+_WEIGHTS = (3, 2, 7, 6, 5, 4, 3, 2)  # of an organisation number, modulo 11
+
+
+def _wrong(form: str) -> PydanticCustomError:
+    return PydanticCustomError("form", "{form}", {"form": form})
+
+
+def _duration(value: object) -> timedelta:
+    if isinstance(value, timedelta):
+        return value
+    found = duration(value) if isinstance(value, str) else None
+    if not found:
+        raise _wrong(_DURATION)
+    return found
+
+
+def _organisation_number(value: object) -> object:
+    if not isinstance(value, str) or not re.fullmatch(r"\d{9}", value):
+        raise _wrong(_ORGANISATION)
+    return value
+
+
+def _path(value: Path, info: ValidationInfo) -> Path:
+    return Path(os.path.abspath(value.expanduser()))
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+OrganisationNumber = Annotated[str, BeforeValidator(_organisation_number)]
+HerId = Annotated[int, Field(ge=1, le=MAX_INT32, strict=True)]
+FilePath = Annotated[Path, AfterValidator(_path)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class Listener(_Part):
+    """Where one of the two doors listens. Port 0 takes any free one."""
+
+    host: str = "127.0.0.1"
+    port: Port
+    certificate: FilePath | None = None  # TLS: PEM, with the chain
+    key: FilePath | None = None
+    plain: bool = False  # TLS ends in front of the broker; on loopback it need not be said
+
+    @property
+    def tls(self) -> bool:
+        """Say whether this door speaks TLS."""
+        return self.certificate is not None
+
+    @property
+    def loopback(self) -> bool:
+        """Say whether only this machine can reach it."""
+        try:
+            return self.host == "localhost" or ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @model_validator(mode="after")
+    def _is_safe(self) -> "Listener":
+        if (self.certificate is None) != (self.key is None):
+            raise _wrong("certificate and key together, or neither of them")
+        if not (self.tls or self.plain or self.loopback):
+            raise _wrong(
+                "certificate and key (TLS) for an address that others can reach; plain = true where TLS ends before it"
+            )
+        return self
+
+
+class Organisation(_Part):
+    """An organisation hosted here, with its HER-ids; all other HER-ids are partners."""
+
+    number: OrganisationNumber
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    hers: Annotated[tuple[HerId, ...], Field(min_length=1)]
+
+
+class Workers(_Part):
+    """How much is done at once, and how often we look for what is due."""
+
+    concurrency: Annotated[int, Field(ge=1, le=1000)] = 32
+    per_lane: Annotated[int, Field(ge=1, le=1000)] = 4  # deliveries to one counterpart at once
+    cpu_threads: Annotated[int, Field(ge=1, le=64)] = 2
+    poll: Duration = timedelta(seconds=5)  # at the latest; what is due sooner wakes us
+    lease: Duration = timedelta(minutes=5)  # how long one step may take before another may claim it
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Workers":
+        if self.per_lane > self.concurrency:
+            raise _wrong("per_lane no greater than concurrency")
+        return self
+
+
+class Pace(_Part):
+    """How soon, and at the longest how late, what could not be done is tried again."""
+
+    first: Duration = timedelta(seconds=30)
+    most: Duration = timedelta(minutes=15)
+
+    @model_validator(mode="after")
+    def _rises(self) -> "Pace":
+        if self.first > self.most:
+            raise _wrong("first no longer than most")
+        return self
+
+
+class Breaker(_Part):
+    """When the lanes to an endpoint are closed: failures in a row, and for how long."""
+
+    failures: Annotated[int, Field(ge=1, le=1000)] = 5
+    open_for: Duration = timedelta(minutes=1)
+
+
+class Timeouts(_Part):
+    """How long we wait: for a partner's answer to one POST, for a request's body, for work to end at a stop."""
+
+    post: Duration = timedelta(seconds=60)
+    read: Duration = timedelta(seconds=60)
+    stop: Duration = timedelta(seconds=25)
+
+
+class Limits(_Part):
+    """How much we take. Bytes."""
+
+    document: Annotated[int, Field(ge=1000)] = 35 * MB  # design, decision 17
+    envelope: Annotated[int, Field(ge=1000)] = 52 * MB
+    in_flight: Annotated[int, Field(ge=1000)] = 256 * MB  # of all requests together
+    reserve: Annotated[int, Field(ge=0)] = 64 * MB  # free disk space that only what is in custody may use
+
+    @model_validator(mode="after")
+    def _fit(self) -> "Limits":
+        if not self.document <= self.envelope <= self.in_flight:
+            raise _wrong("document no greater than envelope, and envelope no greater than in_flight")
+        return self
+
+
+class Settings(BaseSettings):
+    """All settings. `load` makes them."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", validate_default=True, env_prefix=PREFIX, env_nested_delimiter="__"
+    )
+
+    environment: Literal["test", "production"]
+    host: Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$")] = "digihelse-broker.local"
+    organisation: Annotated[tuple[Organisation, ...], Field(min_length=1)]
+    data: FilePath = Path("data")
+    addresses: FilePath = Path("addresses")
+    processes: FilePath = Field(default_factory=lambda: shipped("processes"))
+    schemas: FilePath = Field(default_factory=lambda: shipped("schemas"))
+    keys: FilePath = Path("keys")
+    keys_passphrase: FilePath | None = None  # a file
+    clients: FilePath = Path("clients.toml")
+    partner: Listener
+    epj: Listener
+    workers: Workers = Workers()
+    back_off: Pace = Pace()
+    breaker: Breaker = Breaker()
+    timeouts: Timeouts = Timeouts()
+    limits: Limits = Limits()
+    reload: Duration = timedelta(seconds=5)  # how often records, processes, keys and clients are looked at
+    log: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("organisation")
+    @classmethod
+    def _each_once(cls, organisations: tuple[Organisation, ...]) -> tuple[Organisation, ...]:
+        numbers = [organisation.number for organisation in organisations]
+        hers = [her for organisation in organisations for her in organisation.hers]
+        if len(set(numbers)) < len(numbers) or len(set(hers)) < len(hers):
+            raise _wrong("each number and each HER-id once")
+        return organisations
+
+    @model_validator(mode="after")
+    def _numbers_are_real(self) -> "Settings":
+        # Test organisations of the sector do not keep to the check digit, so only production asks for it.
+        if self.environment == "production" and not all(_checks(each.number) for each in self.organisation):
+            raise _wrong("organisation.number with a valid check digit in production")
+        return self
+
+    @property
+    def hosted(self) -> Mapping[int, str]:
+        """Return the organisation number of each HER-id of ours."""
+        return {her: organisation.number for organisation in self.organisation for her in organisation.hers}
+
+    @property
+    def socket(self) -> Path:
+        """Return where the running broker answers its operators."""
+        return self.data / "operator.sock"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment goes before the file; there is no third source."""
+        return env_settings, init_settings
+
+
+def load(path: Path) -> Settings:
+    """Return the settings of a file, overridden by the environment. Raises Misconfigured."""
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        hint = "name the file: --config broker.toml"
+        raise Misconfigured(f"can't be read ({error.strerror})", where=str(path), hint=hint) from None
+    except UnicodeDecodeError as error:
+        raise Misconfigured(f"not UTF-8 at byte {error.start}", where=str(path)) from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        place = re.search(r"at line (\d+)", str(error))
+        where = f"{path}, line {place[1]}" if place else str(path)
+        raise Misconfigured("not TOML", where=where, hint='write key = "text", key = 1, or [table]') from None
+    _require_known_variables()
+    try:
+        return Settings(**_beside(path, values))
+    except ValidationError as error:
+        raise _named(path, error) from None
+    except SettingsError as error:
+        # A variable for a whole table or list that is not JSON. The library's sentence names its field in quotes.
+        field = re.search(r'field "(\w+)"', str(error))
+        where = f"{PREFIX}{field[1].upper()}" if field else "environment"
+        raise Misconfigured("write JSON here, or set the key in the file", where=where) from None
+
+
+def site(settings: Settings, *, software: str, version: str) -> Site:
+    """Return what the stories know of this broker."""
+    return Site(
+        environment=settings.environment,
+        hosted=settings.hosted,
+        host=settings.host,
+        software=software,
+        version=version,
+        back_off=BackOff(first=settings.back_off.first, most=settings.back_off.most),
+        timeout=settings.timeouts.post,
+        max_document=settings.limits.document,
+        max_envelope=settings.limits.envelope,
+    )
+
+
+def passphrase(settings: Settings) -> bytes | None:
+    """Return the passphrase of our keys: the first line of its file. Raises Misconfigured."""
+    if settings.keys_passphrase is None:
+        return None
+    try:
+        first = settings.keys_passphrase.read_bytes().split(b"\n", 1)[0].rstrip(b"\r")
+    except OSError as error:
+        raise Misconfigured(f"the file can't be read ({error.strerror})", where="keys_passphrase") from None
+    if not first:
+        raise Misconfigured("the first line of the file is empty", where="keys_passphrase")
+    return first
+
+
+_PATHS = ("data", "addresses", "processes", "schemas", "keys", "keys_passphrase", "clients")
+
+
+def _beside(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values with every path made relative to the file that they stand in; defaults stand there too."""
+    folder = Path(os.path.abspath(path)).parent
+
+    def at(value: object) -> object:
+        return str(folder / Path(value).expanduser()) if isinstance(value, str) and value else value
+
+    placed = {key: at(value) if key in _PATHS else value for key, value in values.items()}
+    for key in ("data", "addresses", "keys", "clients"):
+        placed.setdefault(key, at(str(Settings.model_fields[key].default)))
+    for door in ("partner", "epj"):
+        if isinstance(table := values.get(door), dict):
+            placed[door] = {key: at(value) if key in ("certificate", "key") else value for key, value in table.items()}
+    return placed
+
+
+def _require_known_variables() -> None:
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for name in sorted(os.environ):
+        top = name.upper().split("__", 1)[0]
+        if name.upper().startswith(PREFIX) and top not in known and not _NOT_OURS.fullmatch(name.upper()):
+            raise Misconfigured("no setting has this name", where=name, hint=_nearest(top, known))
+
+
+def _named(path: Path, error: ValidationError) -> Misconfigured:
+    """Return the first fault as one sentence. The library's own would repeat the value."""
+    fault = error.errors(include_input=False, include_url=False)[0]
+    steps = fault["loc"]
+    key = "".join(f"[{step + 1}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
+    variable = PREFIX + "__".join(str(step).upper() for step in steps)
+    # A variable may set the whole, or a part of it.
+    from_environment = (
+        any(name.upper() in (variable, PREFIX + str(steps[0]).upper()) for name in os.environ) if steps else False
+    )
+    where = variable if from_environment else f"{path}: {key}" if key else str(path)
+    form = _FORMS.get(fault["type"], lambda context: str(context.get("form", "another value")))(fault.get("ctx", {}))
+    if fault["type"] == "missing":
+        return Misconfigured("is missing", where=where, hint="see the table of settings in the README")
+    if fault["type"] == "extra_forbidden":
+        return Misconfigured("no setting has this name", where=where, hint=_nearest(key, _known_keys(steps)))
+    return Misconfigured(f"must be {form}", where=where)
+
+
+_FORMS: Mapping[str, Any] = {
+    "form": lambda context: str(context["form"]),
+    "literal_error": lambda context: f"one of {context['expected']}",
+    "int_type": lambda context: "a whole number, without quotes",
+    "int_parsing": lambda context: "a whole number",
+    "int_from_float": lambda context: "a whole number",
+    "greater_than_equal": lambda context: f"a number of at least {context['ge']}",
+    "less_than_equal": lambda context: f"a number of at most {context['le']}",
+    "bool_type": lambda context: "true or false, without quotes",
+    "bool_parsing": lambda context: "true or false",
+    "string_type": lambda context: 'text in quotes, such as "..."',
+    "string_too_short": lambda context: "text that is not empty",
+    "string_too_long": lambda context: f"text of at most {context['max_length']} characters",
+    "string_pattern_mismatch": lambda context: 'a host name, such as "broker.fjordvik.example"',
+    "path_type": lambda context: "a path in quotes",
+    "tuple_type": lambda context: "a list, such as [8000102]",
+    "too_short": lambda context: "a list that is not empty",
+    "model_type": lambda context: "a table: [name]",
+    "model_attributes_type": lambda context: "a table: [name]",
+}
+
+
+def _known_keys(steps: tuple[int | str, ...]) -> set[str]:
+    fields = Settings.model_fields
+    tables: Mapping[str, type[BaseModel]] = {
+        "partner": Listener,
+        "epj": Listener,
+        "organisation": Organisation,
+        "workers": Workers,
+        "back_off": Pace,
+        "breaker": Breaker,
+        "timeouts": Timeouts,
+        "limits": Limits,
+    }
+    head = str(steps[0])
+    if len(steps) == 1 or head not in tables:
+        return set(fields)
+    return {f"{head}.{name}" for name in tables[head].model_fields}
+
+
+def _nearest(name: str, known: set[str]) -> str:
+    near = get_close_matches(re.sub(r"\[\d+\]", "", name), sorted(known), n=1)
+    return f"did you mean {near[0]}?" if near else f"known are: {', '.join(sorted(known))}"
+
+
+def _checks(number: str) -> bool:
+    rest = -sum(weight * int(digit) for weight, digit in zip(_WEIGHTS, number[:8], strict=True)) % 11
+    return rest == int(number[8])
