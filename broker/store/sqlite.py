@@ -1,0 +1,257 @@
+"""The embedded store: one folder, one process, one writer. Composes the parts; the contract stands in ports.Store."""
+
+import asyncio
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import closing
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from broker.errors import Misconfigured, StoreBroken
+from broker.message import Changes, NewBody
+from broker.ports import Claimed
+from broker.store import claim
+from broker.store.apply import apply
+from broker.store.bodies import SMALL, SealedBody, Vault, fsync_folder
+from broker.store.faults import Fate, broken, busy, fate, full
+from broker.store.reads import READERS, Readers, SqliteReads
+from broker.store.rows import micros
+from broker.store.schema import (
+    BODIES,
+    DATABASE,
+    check_site_key,
+    check_store_key,
+    check_version,
+    connect,
+    migrate,
+    read_only,
+    take_lock,
+)
+from broker.store.writer import Writer
+
+RESERVE = 64 * 1024 * 1024  # bytes kept free for what partners send and for outcomes, when nothing new is taken
+_LOOK_AGAIN = 1.0  # seconds between two looks at the free space
+
+# Erase the keys, and the bytes that stand in rows; return the files.
+_ERASE = """
+UPDATE body SET wrapped = NULL, sealed = NULL, file = NULL, erased_at = ?
+WHERE id = ? AND erased_at IS NULL"""
+_FILE_OF = "SELECT file FROM body WHERE id = ? AND erased_at IS NULL"
+
+# A row that is written to prove that writing works.
+_PROVE = """
+INSERT INTO meta (name, value) VALUES ('ready', X'00')
+ON CONFLICT (name) DO UPDATE SET value = CASE value WHEN X'00' THEN X'01' ELSE X'00' END"""
+
+
+_A = TypeVar("_A")
+_R = TypeVar("_R")
+
+
+class SqliteStore(SqliteReads):
+    """`ports.Store` on SQLite. Made by `open_store`, ended by `close`."""
+
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        lock: int,
+        db: sqlite3.Connection,
+        writer: Writer,
+        readers: Readers,
+        vault: Vault,
+        reserve: int,
+    ) -> None:
+        super().__init__(readers, vault)
+        self._folder, self._lock, self._db, self._writer, self._reserve = folder, lock, db, writer, reserve
+        self._looked_at, self._room = float("-inf"), True
+
+    async def close(self) -> None:
+        """Write what waits, then end all threads and free the lock. May be called twice."""
+        await self._writer.stop()
+        await super().close()
+        self._db.close()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    async def accept(self, changes: Changes) -> None:
+        self._keep_reserve()
+        await self._write(changes)
+
+    async def receive(self, changes: Changes) -> None:
+        await self._write(changes)
+
+    async def record(self, changes: Changes) -> None:
+        await self._write(changes)
+
+    async def claim(
+        self,
+        *,
+        now: datetime,
+        until: datetime,
+        limit: int,
+        per_lane: int,
+        busy: Mapping[int, int],
+        closed: Collection[int],
+    ) -> Claimed:
+        return await self._writer.run(
+            partial(
+                claim.claim,
+                now=now,
+                until=until,
+                limit=limit,
+                per_lane=per_lane,
+                busy=dict(busy),  # as they are now: the caller's may change before the writer comes to it
+                closed=frozenset(closed),
+            )
+        )
+
+    async def erase(self, *, bodies: Sequence[str], now: datetime) -> int:
+        def work(db: sqlite3.Connection) -> list[str | None]:
+            erased = []
+            for body in bodies:
+                erased += [row[0] for row in db.execute(_FILE_OF, (body,))]
+                db.execute(_ERASE, (micros(now), body))
+            return erased
+
+        erased = await self._writer.run(work, scrub=True)
+        await self._remove(erased)
+        return len(erased)
+
+    async def ready(self) -> None:
+        self._keep_reserve()
+        await self._writer.run(lambda db: db.execute(_PROVE).close())
+
+    async def _write(self, changes: Changes) -> None:
+        """Seal the bodies, away from the writer, then write all in one transaction."""
+        bodies, answer = list(changes.bodies), None
+        if changes.received is not None:
+            answer = os.urandom(16).hex()
+            bodies.append(NewBody(id=answer, content=changes.received.answer.body))
+        sealed: tuple[SealedBody, ...]
+        if sum(len(body.content) for body in bodies) <= SMALL:
+            sealed = self._vault.seal(bodies)
+        else:
+            sealed = await self._files(self._vault.seal, bodies)
+        try:
+            await self._writer.run(partial(apply, changes=changes, bodies=sealed, answer=answer))
+        except StoreBroken:
+            raise  # nobody knows whether a row names the files
+        except Exception:
+            await self._remove(body.file for body in sealed)
+            raise
+
+    async def _remove(self, files: Iterable[str | None]) -> None:
+        names = [name for name in files if name is not None]
+        if names:
+            await self._files(self._vault.remove, names)
+
+    async def _files(self, work: Callable[[_A], _R], argument: _A) -> _R:
+        """Return what `work` returns, run in a thread. Raises StoreBusy or StoreBroken for an OSError."""
+        try:
+            return await asyncio.to_thread(work, argument)
+        except OSError as error:
+            if fate(error) is Fate.FULL:
+                raise full() from error
+            self._writer.break_down(error)
+            raise broken(error) from error
+
+    def _keep_reserve(self) -> None:
+        """Raise StoreBusy while the disk has less room than the reserve. Looks at most once a second."""
+        if time.monotonic() >= self._looked_at + _LOOK_AGAIN:
+            disk = os.statvfs(self._folder)
+            self._room = disk.f_bavail * disk.f_frsize >= self._reserve
+            self._looked_at = time.monotonic()
+        if not self._room:
+            raise full()
+
+
+async def open_store(
+    folder: Path, *, site_key: bytes, on_broken: Callable[[BaseException], None], reserve: int = RESERVE
+) -> SqliteStore:
+    """Open the store in `folder`, made where there is none; all leases of an earlier process are freed.
+
+    `site_key` is 32 bytes. `on_broken` is called once, in the event loop, when a write or fsync failed for another
+    reason than a full disk: the process must end then. `reserve` is the free space in bytes below which `accept`
+    refuses. Raises Misconfigured (another process has it, wrong key, newer schema), StoreBusy, StoreBroken.
+    """
+    check_site_key(site_key)
+    lock = await asyncio.to_thread(_lock, folder)
+    try:
+        db, vault = await asyncio.to_thread(_open, folder, site_key)
+    except BaseException:
+        os.close(lock)
+        raise
+    writer = Writer(db, wal=folder / f"{DATABASE}-wal", on_broken=on_broken)
+    readers = Readers(writer.break_down)
+    store = SqliteStore(folder=folder, lock=lock, db=db, writer=writer, readers=readers, vault=vault, reserve=reserve)
+    writer.start()
+    try:
+        await readers.open(read_only(folder / DATABASE), READERS)
+    except BaseException:
+        await store.close()
+        raise
+    return store
+
+
+async def open_reader(folder: Path, *, site_key: bytes) -> SqliteReads:
+    """Open an existing store to look at it, while no broker runs. Raises Misconfigured, StoreBroken.
+
+    Nothing is written and no lock is held: a broker may start meanwhile.
+    """
+    check_site_key(site_key)
+    path = folder / DATABASE
+    if not path.exists():
+        raise Misconfigured("there is no store", where=str(folder), hint="`broker serve` makes it")
+    await asyncio.to_thread(_check, path, site_key)
+    readers = Readers(lambda error: None)
+    try:
+        await readers.open(read_only(path), 1)
+    except sqlite3.Error as error:
+        await readers.close()
+        raise broken(error) from error
+    return SqliteReads(readers, Vault(folder / BODIES, site_key))
+
+
+def _lock(folder: Path) -> int:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return take_lock(folder)
+
+
+def _open(folder: Path, site_key: bytes) -> tuple[sqlite3.Connection, Vault]:
+    """Make or open the database and the folder of bodies, and bring both into the state of a fresh start."""
+    path, bodies = folder / DATABASE, folder / BODIES
+    vault = Vault(bodies, site_key)
+    try:
+        bodies.mkdir(mode=0o700, exist_ok=True)
+        db = connect(path)
+        try:
+            check_version(db, path)
+            migrate(db)
+            check_store_key(db, site_key, path, make=True)
+            claim.free_leases(db)
+            vault.sweep({row[0] for row in db.execute("SELECT file FROM body WHERE file IS NOT NULL")})
+        except BaseException:
+            db.close()
+            raise
+        fsync_folder(folder)
+    except (sqlite3.Error, OSError) as error:
+        if (kind := fate(error)) in (Fate.FULL, Fate.LOCKED):
+            raise busy(kind) from error
+        raise broken(error) from error
+    return db, vault
+
+
+def _check(path: Path, site_key: bytes) -> None:
+    """Raise unless this program and this key can read the database."""
+    try:
+        with closing(sqlite3.connect(read_only(path), uri=True)) as db:
+            check_version(db, path)
+            check_store_key(db, site_key, path, make=False)
+    except sqlite3.Error as error:
+        raise broken(error) from error
