@@ -1,1 +1,1 @@
-"""The command line."""
+"""The command line: what a person asks of a broker, and how the answer is shown."""

@@ -36,6 +36,7 @@ PARTNER_NO_CERTIFICATE: Final = "MB-2007"
 NO_ENDPOINT: Final = "MB-2008"
 PARTY_CLOSED: Final = "MB-2009"
 PROCESS_NOT_RECEIVED: Final = "MB-2010"
+PROCESS_GONE: Final = "MB-2011"
 
 DNS_FAILED: Final = "MB-3201"
 NOT_REACHED: Final = "MB-3202"
@@ -359,6 +360,17 @@ _ADDRESS = (
         act=(
             "Kontroller hva mottakeren er satt opp til å ta imot; send ellers på en annen måte.",
             "Check what the receiver is set up to take; else send it another way.",
+        ),
+    ),
+    _cause(
+        PROCESS_GONE,
+        "process-gone",
+        _PERSON,
+        "prosessfilen som meldingen gikk etter, finnes ikke lenger",
+        "the process file that the message went by is there no more",
+        act=(
+            "Legg prosessfilen tilbake; leveringen går da videre av seg selv.",
+            "Put the process file back; the delivery then goes on by itself.",
         ),
     ),
 )
