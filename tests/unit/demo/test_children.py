@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -38,23 +39,26 @@ async def readable(descriptor: int) -> None:
         loop.remove_reader(descriptor)
 
 
-async def started(folder: Path, text: str) -> tuple[Child, str]:
-    """Start a program that says one line when it is up; its log is a pipe, so that the line can be waited for."""
+@pytest.fixture
+def reader(tmp_path: Path) -> Iterator[int]:
+    """Make the child's log a pipe, so that its first words can be waited for."""
+    os.mkfifo(tmp_path / "child.log")
+    descriptor = os.open(tmp_path / "child.log", os.O_RDONLY | os.O_NONBLOCK)
+    yield descriptor
+    os.close(descriptor)
+
+
+async def started(folder: Path, text: str, reader: int) -> Child:
+    """Start a program that says something when it is up."""
     (folder / "child_of_test.py").write_text(text)
-    log = folder / "child.log"
-    os.mkfifo(log)
-    reader = os.open(log, os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        child = await Child.start("child", "child_of_test", (), log=log, folder=folder)
-        await readable(reader)
-        return child, os.read(reader, 100).decode()
-    finally:
-        os.close(reader)
+    child = await Child.start("child", "child_of_test", (), log=folder / "child.log", folder=folder)
+    await readable(reader)
+    return child
 
 
-async def test_a_child_that_does_not_end_is_ended_with_all_its_group(tmp_path: Path) -> None:
-    child, grandchild = await started(tmp_path, STUBBORN)
-    watched = os.pidfd_open(int(grandchild))
+async def test_a_child_that_does_not_end_is_ended_with_all_its_group(tmp_path: Path, reader: int) -> None:
+    child = await started(tmp_path, STUBBORN, reader)
+    watched = os.pidfd_open(int(os.read(reader, 20)))
     try:
         assert await child.stop(within=0.2) == -9
         await readable(watched)  # which a pidfd becomes when its process ends
@@ -62,8 +66,8 @@ async def test_a_child_that_does_not_end_is_ended_with_all_its_group(tmp_path: P
         os.close(watched)
 
 
-async def test_a_child_that_ends_when_asked_is_not_killed(tmp_path: Path) -> None:
-    child, _ = await started(tmp_path, OBEDIENT)
+async def test_a_child_that_ends_when_asked_is_not_killed(tmp_path: Path, reader: int) -> None:
+    child = await started(tmp_path, OBEDIENT, reader)
     assert await child.stop() == 0
     await stop_all([child])
 
@@ -76,8 +80,8 @@ async def test_a_child_that_died_is_named_with_the_end_of_its_log(tmp_path: Path
         child.alive()
 
 
-async def test_a_child_leads_a_session_of_its_own(tmp_path: Path) -> None:
-    child, _ = await started(tmp_path, PLAIN)
+async def test_a_child_leads_a_session_of_its_own(tmp_path: Path, reader: int) -> None:
+    child = await started(tmp_path, PLAIN, reader)
     assert os.getsid(child.pid) == child.pid != os.getsid(0)
     child.alive()
     assert await child.stop() == -15
