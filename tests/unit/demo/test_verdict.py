@@ -71,7 +71,7 @@ def good(case: Case) -> tuple[Told, Asked]:
 
 def good_at_the_door(case: Case) -> tuple[Told, Asked]:
     posted = Posted(
-        at=at(0), case=case.name, sha256="", size=1, status=422, accepted=False, faults=("number.check-digit",)
+        at=at(0), case=case.name, sha256="", size=1, status=422, accepted=False, faults=("number.impossible",)
     )
     kept = Told(posted=(posted,), received=(), judged=(), sender_heard=(), receiver_heard=())
     return kept, Asked(way=None, attempts=(), arrival=None, posted_bytes=None, arrived_bytes=None)
