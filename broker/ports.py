@@ -91,7 +91,7 @@ class Store(Protocol):
         """Return the bytes as they were given. Raises KeyError (unknown or erased) or BodyDamaged."""
 
     async def next_due(self, *, closed: Collection[int]) -> datetime | None:
-        """Return when the next unleased work falls due, or None."""
+        """Return when the next work falls due (what is leased: not before its lease ends), or None."""
 
     async def outbound(self, sender_her: int, msg_id: str) -> Delivered | None:
         """Return what was taken under (sender HER-id, MsgId)."""
@@ -125,7 +125,7 @@ class Store(Protocol):
         """Return inbox items in the order they came; `unread` leaves out what the EPJ has stored or judged."""
 
     async def attempts(self, message_id: str) -> tuple[Attempt, ...]:
-        """Return all tries of a message's deliveries, oldest first."""
+        """Return all tries of a message's deliveries, oldest first; the store numbers them from 1 by delivery."""
 
     async def history(self, message_id: str) -> tuple[StoredEvent, ...]:
         """Return all events of a message, oldest first."""

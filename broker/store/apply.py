@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 
+from broker.lifecycle import Outcome
 from broker.message import Changes, Delivery, NewEvent, ReceivedEnvelope
 from broker.ports import Stale
 from broker.store.bodies import SealedBody
@@ -27,7 +28,7 @@ _NEW_DELIVERY = DELIVERY.insert("settled_seq")
 _NEW_EVENT, _NEW_MESSAGE, _NEW_ENVELOPE = EVENT.insert(), MESSAGE.insert(), ENVELOPE.insert()
 _NEW_ITEM, _NEW_ATTEMPT, _NEW_SIGNAL = ITEM.insert(), ATTEMPT.insert(), SIGNAL.insert()
 
-# The delivery as it shall be, if it still is as it was read. The event that first tells this outcome is kept.
+# The delivery as it shall be, if it still is as it was read. The event that first told this outcome is kept.
 _ADVANCE = """
 UPDATE delivery SET
     version = version + 1,
@@ -36,7 +37,7 @@ UPDATE delivery SET
     failures = :failures, envelope = :envelope, codes = :codes, late = :late, receipt_message = :receipt_message,
     confirmed_at = :confirmed_at, closed_because = :closed_because, leased_until = :leased_until,
     updated_at = :updated_at,
-    settled_seq = CASE WHEN :outcome = 'open' THEN NULL WHEN outcome = :outcome THEN settled_seq ELSE :settled_seq END
+    settled_seq = CASE WHEN outcome = :outcome THEN settled_seq ELSE :settled_seq END
 WHERE id = :id AND version = :version"""
 
 # The envelope's use; its bytes never change.
@@ -84,8 +85,9 @@ def apply(db: sqlite3.Connection, changes: Changes, bodies: Sequence[SealedBody]
 
 
 def _delivery(delivery: Delivery, told: Iterable[tuple[int | None, NewEvent]]) -> dict[str, Value]:
-    """Return the row of `delivery`, with the place in the feed of the last event that tells of it."""
-    places = [place for place, event in told if event.feed and _tells_of(event, delivery)]
+    """Return the row of `delivery`; if it is settled, with the place in the feed of the last event that tells of it."""
+    settled = delivery.state.outcome is not Outcome.OPEN
+    places = [place for place, event in told if settled and event.feed and _tells_of(event, delivery)]
     return {**DELIVERY.write(delivery), "settled_seq": places[-1] if places else None}
 
 

@@ -4,11 +4,8 @@ import errno
 import sqlite3
 from enum import Enum, auto
 
+from broker.diagnosis.causes import NOT_ACCEPTING
 from broker.errors import BrokerError, StoreBroken, StoreBusy
-
-DISK_FULL = "MB-6101"
-STORE_STOPPING = "MB-6102"
-STORE_LOCKED = "MB-6103"
 
 
 class Impossible(BrokerError):
@@ -52,18 +49,18 @@ def busy(kind: Fate) -> StoreBusy:
     """Return the refusal for a full or locked store."""
     if kind is Fate.LOCKED:
         why = "another process holds the database"
-        return StoreBusy(why, error_id=STORE_LOCKED, hint="end the other program that has the store's file open")
+        return StoreBusy(why, error_id=NOT_ACCEPTING, hint="end the other program that has the store's file open")
     return full()
 
 
 def full() -> StoreBusy:
     """Return the refusal for a full disk."""
-    return StoreBusy("the disk of the store is full", error_id=DISK_FULL, hint="make room; it goes on by itself")
+    return StoreBusy("the disk of the store is full", error_id=NOT_ACCEPTING, hint="make room; it goes on by itself")
 
 
 def stopping() -> StoreBusy:
     """Return the refusal for a store that is closing."""
-    return StoreBusy("the store is stopping", error_id=STORE_STOPPING, hint="try again when the broker is up")
+    return StoreBusy("the store is stopping", error_id=NOT_ACCEPTING, hint="try again when the broker is up")
 
 
 def broken(cause: BaseException) -> StoreBroken:

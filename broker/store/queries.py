@@ -110,7 +110,8 @@ WHERE from_her = :from_her AND cpa_id = :cpa_id AND eb_id = :eb_id"""
 
 INBOUND = f"""
 SELECT {RECEIVED_DOCUMENT} FROM message AS m LEFT JOIN item AS i ON i.message_id = m.id
-WHERE m.direction = 'in' AND m.kind = 'document' AND m.sender_her = :sender_her AND m.msg_id = :msg_id"""
+WHERE m.direction = 'in' AND m.kind = :kind AND m.sender_her = :sender_her AND m.msg_id = :msg_id
+ORDER BY m.seq LIMIT 1"""
 
 ITEM_BY_ID = f"SELECT {RECEIVED_DOCUMENT} FROM item AS i JOIN message AS m ON m.id = i.message_id WHERE i.id = :id"
 
@@ -130,8 +131,10 @@ ORDER BY i.seq LIMIT :limit"""
 INBOX = _INBOX.format(columns=RECEIVED_DOCUMENT, only="")
 INBOX_UNREAD = _INBOX.format(columns=RECEIVED_DOCUMENT, only="AND i.stage = 'waiting'")
 
+# A try is numbered within its delivery, in the order of recording.
 ATTEMPTS = f"""
-SELECT {ATTEMPT.of("a")} FROM delivery AS d JOIN attempt AS a ON a.delivery_id = d.id
+SELECT {ATTEMPT.of("a")}, row_number() OVER (PARTITION BY a.delivery_id ORDER BY a.seq)
+FROM delivery AS d JOIN attempt AS a ON a.delivery_id = d.id
 WHERE d.message_id = :message_id ORDER BY a.started_at, a.seq"""
 
 HISTORY = f"SELECT {STORED_EVENT} FROM event AS v WHERE v.message_id = :message_id ORDER BY v.seq"

@@ -16,6 +16,7 @@ from broker.message import (
     Envelope,
     EventKind,
     InboxItem,
+    Kind,
     Message,
     ReceivedEnvelope,
     StoredEvent,
@@ -26,11 +27,11 @@ from broker.store import queries
 from broker.store.bodies import SMALL, Vault
 from broker.store.faults import Fate, broken, busy, fate, stopping
 from broker.store.rows import (
-    ATTEMPT,
     DELIVERY,
     ENVELOPE,
     MESSAGE,
     instant,
+    read_attempt,
     read_digests,
     read_received_document,
     read_stored_events,
@@ -171,8 +172,11 @@ class SqliteReads:
             item_id=item_id,
         )
 
-    async def inbound(self, *, sender_her: int, msg_id: str) -> tuple[Message, InboxItem | None] | None:
-        found = await self._readers.rows(queries.INBOUND, {"sender_her": sender_her, "msg_id": msg_id})
+    async def inbound(
+        self, *, sender_her: int, msg_id: str, kind: Kind = Kind.DOCUMENT
+    ) -> tuple[Message, InboxItem | None] | None:
+        key = {"sender_her": sender_her, "msg_id": msg_id, "kind": kind}
+        found = await self._readers.rows(queries.INBOUND, key)
         return read_received_document(found[0]) if found else None
 
     async def item(self, item_id: str) -> tuple[Message, InboxItem] | None:
@@ -186,7 +190,8 @@ class SqliteReads:
         return _items(await self._readers.rows(query, {"hers": json.dumps(list(hers)), "after": after, "limit": limit}))
 
     async def attempts(self, message_id: str) -> tuple[Attempt, ...]:
-        return ATTEMPT.all(await self._readers.rows(queries.ATTEMPTS, {"message_id": message_id}))
+        found = await self._readers.rows(queries.ATTEMPTS, {"message_id": message_id})
+        return tuple(read_attempt(row) for row in found)
 
     async def history(self, message_id: str) -> tuple[StoredEvent, ...]:
         return read_stored_events(await self._readers.rows(queries.HISTORY, {"message_id": message_id}))

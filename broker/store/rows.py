@@ -232,14 +232,17 @@ def _write_attempt(attempt: Attempt) -> dict[str, Value]:
     return {column: getattr(attempt, column) for column in ATTEMPT.columns} | times
 
 
+def _read_attempt(row: Row) -> Attempt:
+    times = {"started_at": instant(row["started_at"]), "ended_at": instant(row["ended_at"])}
+    return Attempt(**{**row, **times})
+
+
+# The number is no column: it is given when the row is read.
 ATTEMPT: Table[Attempt] = Table(
     name="attempt",
-    columns=(
-        *("delivery_id", "eb_id", "number", "started_at", "ended_at", "endpoint", "http_status", "result"),
-        "error_id",
-    ),
+    columns=("delivery_id", "eb_id", "started_at", "ended_at", "endpoint", "http_status", "result", "error_id"),
     write=_write_attempt,
-    read=lambda row: Attempt(**{**row, "started_at": instant(row["started_at"]), "ended_at": instant(row["ended_at"])}),
+    read=_read_attempt,
 )
 
 
@@ -315,6 +318,11 @@ def read_work(row: Sequence[Any]) -> tuple[Work, int]:
     assert message is not None
     assert delivery is not None  # only the envelope is joined loosely
     return Work(message=message, delivery=delivery, envelope=envelope), end
+
+
+def read_attempt(row: Sequence[Any]) -> Attempt:
+    """Return what ATTEMPT's columns and a number after them selected."""
+    return ATTEMPT.read(dict(zip((*ATTEMPT.columns, "number"), row, strict=True)))
 
 
 def read_received_document(row: Sequence[Any]) -> tuple[Message, InboxItem | None]:

@@ -48,7 +48,6 @@ def connect(path: Path) -> sqlite3.Connection:
         "wal_autocheckpoint = 0",  # the writer makes its checkpoints itself: an automatic one hides its errors
         "secure_delete = ON",
         "foreign_keys = ON",
-        "trusted_schema = OFF",
         "temp_store = MEMORY",
         f"busy_timeout = {BUSY_TIMEOUT}",
     ):

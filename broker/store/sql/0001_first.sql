@@ -98,7 +98,6 @@ CREATE TABLE delivery (
         max(coalesce(min(transport_due, receipt_due), transport_due, receipt_due), coalesce(leased_until, 0))
     ) VIRTUAL,
     urgency INTEGER AS (CASE ball WHEN 'person' THEN 0 WHEN 'epj' THEN 1 ELSE 2 END) VIRTUAL,
-    UNIQUE (message_id, receiver_her),
     -- the bytes that go out are those that were sealed for this delivery, and for no other
     FOREIGN KEY (envelope, id) REFERENCES envelope (eb_id, delivery_id),
     CONSTRAINT "the outcome follows from transport and receipt" CHECK (
@@ -117,6 +116,9 @@ CREATE TABLE delivery (
     CONSTRAINT "a person closes with a reason" CHECK (outcome <> 'closed' OR closed_because IS NOT NULL),
     CONSTRAINT "only an outcome is confirmed" CHECK (outcome <> 'open' OR confirmed_at IS NULL)
 ) STRICT;
+-- An AppRec may be delivered again later, for a document that came again; but never twice at once.
+CREATE UNIQUE INDEX delivery_once ON delivery (message_id, receiver_her) WHERE outcome = 'open';
+CREATE INDEX delivery_message ON delivery (message_id);
 CREATE INDEX delivery_lane ON delivery (receiver_her, ready) WHERE ready IS NOT NULL;
 CREATE INDEX delivery_leased ON delivery (leased_until) WHERE leased_until IS NOT NULL;
 CREATE INDEX delivery_open ON delivery (urgency) WHERE outcome = 'open';
@@ -169,14 +171,13 @@ CREATE TRIGGER envelope_fixed BEFORE UPDATE OF
     timestamp, persist_until
 ON envelope BEGIN SELECT RAISE(ABORT, 'a sealed envelope never changes'); END;
 CREATE TRIGGER envelope_used BEFORE UPDATE ON envelope
-WHEN NEW.copies < OLD.copies OR (OLD.acknowledged_at IS NOT NULL AND NEW.acknowledged_at IS NOT OLD.acknowledged_at)
+WHEN NEW.copies < OLD.copies OR (NEW.acknowledged_at IS NULL AND OLD.acknowledged_at IS NOT NULL)
 BEGIN SELECT RAISE(ABORT, 'a copy is not unsent, an acknowledgment not taken back'); END;
 
 CREATE TABLE attempt (
     seq         INTEGER PRIMARY KEY,
     delivery_id TEXT NOT NULL,
     eb_id       TEXT NOT NULL,
-    number      INTEGER NOT NULL CHECK (number > 0),
     started_at  INTEGER NOT NULL,
     ended_at    INTEGER NOT NULL,
     endpoint    TEXT NOT NULL,
