@@ -171,7 +171,7 @@ async def _custody(
         gen_date=head.gen_date if head else now.isoformat(),
         # A receipt goes by the process, and in the conversation, of what it answers.
         process=answered[0].process if answered else judged.process.name,
-        function=answered[0].function if answered else judged.function.name,
+        function=answered[0].function if answered else judged.function.key,
         conversation_id=(
             answered[0].conversation_id if answered else (head and head.ref_to_conversation) or who.msg_id
         ),

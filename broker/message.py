@@ -156,7 +156,7 @@ class Message:
     type: str
     gen_date: str
     process: str  # name of the process file it goes by
-    function: str  # name of the function within it
+    function: str  # key of the function within it
     conversation_id: str  # eb:ConversationId
     ref_to_parent: str | None
     owed: Owed

@@ -45,8 +45,6 @@ from broker.routing.trust import signature_policy
 from broker.sealing import cms
 from broker.sealing.keys import KeyPair
 
-# How long a step may hold its lease. Longer than any timeout within it; a crash is healed sooner, by the restart.
-LEASE = timedelta(minutes=10)
 # A write that lost its race is decided anew; more than a few losses in a row mean a fault of ours.
 RACES = 8
 

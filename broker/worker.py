@@ -93,6 +93,7 @@ class Limits:
 
     deliveries: int = 32
     per_lane: int = 8
+    lease: timedelta = timedelta(minutes=5)  # longer than any timeout within a step; a restart frees all at once
     idle: timedelta = timedelta(seconds=30)  # the longest wait between two looks
 
 
@@ -135,7 +136,7 @@ class Worker:
         try:
             claimed = await self._doors.store.claim(
                 now=now,
-                until=now + outbound.LEASE,
+                until=now + self._limits.lease,
                 limit=free,
                 per_lane=self._limits.per_lane,
                 busy=dict(self._busy),

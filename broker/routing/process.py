@@ -46,6 +46,11 @@ class Function:
     patient_required: bool = False
     synchronous: bool = False  # needs the synchronous leg, which this broker does not have: refused with T10
 
+    @property
+    def key(self) -> str:
+        """Return what names the function within its process: "Svar", or "Svar/citizen" where each side has its own."""
+        return self.name if self.sent_by is None else f"{self.name}/{self.sent_by}"
+
     def owes(self, ack: Owed | None) -> Owed:
         """Return when the receiver owes an AppRec, by the process or else by the document's Ack."""
         return self.owed if self.owed is not None else ack or Owed.NEVER
@@ -121,7 +126,7 @@ class Processes:
         """Return what a message kept goes by. Raises Unaddressable (MB-2011) where its process file has gone."""
         found = self.by_name.get(process)
         for one in found.functions if found is not None else ():
-            if found is not None and one.name == function:
+            if found is not None and one.key == function:
                 return found, one
         raise Unaddressable(
             f"no process file has {process}/{function} any more", error_id="MB-2011", hint="put the process file back"
