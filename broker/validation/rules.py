@@ -164,13 +164,19 @@ def _numbers(case: Case) -> Iterator[Finding]:
             continue
         for number in ident.iterchildren("{*}Id"):
             facts = look_at(token(number.text), on=case.at.date())
-            patients = any(local(above) == "Patient" for above in ident.iterancestors())
             if not facts.possible:
-                yield _at("number.impossible", number, apprec="E31" if patients else "T02")
+                yield _at("number.impossible", number, apprec=_whose(ident))
             elif facts.synthetic and case.environment == "production":
                 yield _at("number.synthetic", number)
             elif not facts.synthetic and case.environment == "test":
                 yield _at("number.real", number)
+
+
+_WRONG_NUMBER = {"Patient": "E31", "Pasientrelasjon": "E36"}  # by whose number it is; others' is a fault of the profile
+
+
+def _whose(ident: etree._Element) -> str:
+    return next((code for above in ident.iterancestors() if (code := _WRONG_NUMBER.get(local(above)))), "T02")
 
 
 def _patient(case: Case, function: Function) -> Iterator[Finding]:

@@ -168,12 +168,6 @@ RULES: Mapping[str, Words] = {
         "T10",
     ),
     # --- the head ---
-    "head.root": _words(
-        "Dokumentet er ikke en MsgHead 1.2.",
-        "The document is not a MsgHead 1.2.",
-        "Se på navnet og navnerommet til rotelementet.",
-        "Look at the name and the namespace of the document element.",
-    ),
     "head.missing": _words(
         "{element} mangler eller er tomt.", "{element} is missing or empty.", "Fyll ut {element}.", "Fill in {element}."
     ),
