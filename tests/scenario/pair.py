@@ -93,7 +93,7 @@ async def _cpu(work: Callable[..., object], /, *args: object, **kwargs: object) 
 
 @dataclass
 class Wire:
-    """Where a POST goes. `plan` holds what shall happen to the next ones: "pass", "lose", "lose answer", or a status."""
+    """Where a POST goes. `plan`: what happens to the next ones, "pass", "lose", "lose answer", or an HTTP status."""
 
     sides: dict[str, "Side"] = field(default_factory=dict)
     plan: list[str | int] = field(default_factory=list)
@@ -148,6 +148,7 @@ class Pair:
     wire: Wire
     left: Side
     right: Side
+    sync: bool
 
     async def run(self, *, rounds: int = 60) -> None:
         """Move everything that is due now, on both sides, until nothing is."""
@@ -294,7 +295,7 @@ async def pair(folder: Path, *, sync: bool = True) -> AsyncIterator[Pair]:
     right = await _side(folder / "right", DALBYGDA, directory, clock, wire, 2)
     wire.sides = {f"http://127.0.0.1/{side.her}": side for side in (left, right)}
     try:
-        yield Pair(clock=clock, wire=wire, left=left, right=right)
+        yield Pair(clock=clock, wire=wire, left=left, right=right, sync=sync)
     finally:
         await left.store.close()
         await right.store.close()

@@ -66,10 +66,10 @@ async def test_a_lost_answer_is_mended_by_the_same_bytes_and_the_document_arrive
     await brokers.pass_time(timedelta(minutes=5))
     assert (await brokers.left.delivery(taken)).state.transport is Transport.ACKNOWLEDGED
     assert len(await brokers.right.inbox()) == 1
-    copies = [
-        body for endpoint, body in brokers.wire.log if endpoint.endswith(str(brokers.right.her)) and b"pkcs7" in body
-    ]
-    assert len(copies) == 2 or brokers.left.doors.site.host
+    to_right = f"http://127.0.0.1/{brokers.right.her}"
+    copies = [body for endpoint, body in brokers.wire.log if endpoint == to_right and b"pkcs7" in body]
+    # Where signals come as POSTs of their own, the Acknowledgment is home before a copy is due.
+    assert len(copies) == (2 if brokers.sync else 1)
     assert len(set(copies)) == 1
 
 
