@@ -128,7 +128,6 @@ class Workers(_Part):
     per_lane: Annotated[int, Field(ge=1, le=1000)] = 4  # deliveries to one counterpart at once
     cpu_threads: Annotated[int, Field(ge=1, le=64)] = 2
     poll: Duration = timedelta(seconds=5)  # at the latest; what is due sooner wakes us
-    lease: Duration = timedelta(minutes=5)  # how long one step may take before another may claim it
 
     @model_validator(mode="after")
     def _fits(self) -> "Workers":
