@@ -271,7 +271,7 @@ def answered(*, door: str, route: str, status: int, seconds: float) -> None:
 
 
 def turned_away(
-    *, door: str, status: int, error_id: str, request: str, client: str | None = None, her: int | None = None
+    *, door: str, status: int, error_id: str, request: str | None, client: str | None = None, her: int | None = None
 ) -> None:
     """A request was refused before any story began: no token, another's HER-id, too large, not understood."""
     _emit(

@@ -1,0 +1,89 @@
+"""The two doors as applications: which routes, middlewares and limits make up each."""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Final
+
+from aiohttp import web
+
+from broker import telemetry
+from broker.diagnosis import causes
+from broker.errors import BrokerError
+from broker.ports import Clients, Doors
+from broker.web.bodies import Pace, Room
+from broker.web.epj import EpjDoor
+from broker.web.frame import Frame
+from broker.web.partner import PartnerDoor
+
+_PROVEN_FOR: Final = timedelta(seconds=1)  # a proof of the store costs an fsync: at most one a second
+
+
+def make_epj_app(
+    doors: Doors, clients: Clients, *, room: Room | None = None, pace: Pace | None = None
+) -> web.Application:
+    """Return the application of the EPJ's door: the API, health, readiness and metrics."""
+    door = EpjDoor(doors, clients, pace=pace or Pace(), limit=doors.site.max_document)
+    frame = Frame(door="epj", doors=doors, room=room or Room())
+    app = web.Application(middlewares=[frame.middleware(), door.middleware()])
+    health = _Health(doors)
+    app.add_routes(door.routes())
+    app.add_routes(
+        [
+            web.get("/healthz", health.alive),
+            web.get("/readyz", health.ready),
+            web.get("/metrics", health.metrics),
+        ]
+    )
+    return app
+
+
+def make_partner_app(doors: Doors, *, room: Room | None = None, pace: Pace | None = None) -> web.Application:
+    """Return the application of the partners' door: the ebMS endpoint and nothing about us but that we live."""
+    door = PartnerDoor(doors, pace=pace or Pace(), limit=doors.site.max_envelope)
+    frame = Frame(door="partner", doors=doors, room=room or Room())
+    app = web.Application(middlewares=[frame.middleware()])
+    app.add_routes(door.routes())
+    app.add_routes([web.get("/healthz", _Health(doors).alive)])
+    return app
+
+
+class _Health:
+    def __init__(self, doors: Doors) -> None:
+        self._doors = doors
+        self._proving = asyncio.Lock()
+        self._proven_at: datetime | None = None
+        self._checks: dict[str, str] = {}
+
+    async def alive(self, _request: web.Request) -> web.Response:
+        """The loop turns."""
+        return web.json_response({"status": "alive"})
+
+    async def ready(self, _request: web.Request) -> web.Response:
+        """The store writes, and there are address records."""
+        async with self._proving:
+            now = self._doors.clock.now()
+            if self._proven_at is None or not timedelta() <= now - self._proven_at < _PROVEN_FOR:
+                self._checks = await self._look()
+                self._proven_at = now
+        well = all(said == "ok" for said in self._checks.values())
+        return web.json_response(
+            {"status": "ready" if well else "not ready", "checks": self._checks}, status=200 if well else 503
+        )
+
+    async def _look(self) -> dict[str, str]:
+        checks = {"store": "ok", "addresses": "ok"}
+        try:
+            await self._doors.store.ready()
+        except BrokerError:
+            checks["store"] = causes.NOT_ACCEPTING
+        try:
+            self._doors.addresses.current()
+        except BrokerError:
+            checks["addresses"] = causes.REGISTRY_UNAVAILABLE
+        return checks
+
+    async def metrics(self, _request: web.Request) -> web.Response:
+        """All metrics, as Prometheus reads them."""
+        return web.Response(
+            body=telemetry.exposition(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+        )

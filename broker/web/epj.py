@@ -1,0 +1,242 @@
+"""The EPJ's door: the HTTP API of a fagsystem. It authenticates, hands over to the stories, and shows what they say.
+
+A client knows only its own HER-ids; anything else is answered as if it were not there.
+"""
+
+import base64
+import json
+from typing import Final
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler, Middleware
+
+from broker import handover, intake
+from broker.diagnosis import causes
+from broker.envelope.xml import parse
+from broker.errors import Conflict, Unknown
+from broker.message import Client, InboxItem, Message
+from broker.ports import Clients, Doors
+from broker.receipts.apprec import parse as parse_apprec
+from broker.validation.documents import DocumentRefused
+from broker.web import inputs, shapes
+from broker.web.bodies import MAX_DOCUMENT, MAX_JSON, Pace, read_body
+from broker.web.frame import CLIENT, SHARE
+from broker.web.problems import Problem, Stop, problem_of, stop
+from broker.web.views import MessageViews
+
+PREFIX: Final = "/api/v1"
+_XML: Final = frozenset({"application/xml", "text/xml"})
+_JSON: Final = frozenset({"application/json"})
+
+
+class EpjDoor:
+    """The handlers of the API, in the order of a message's life."""
+
+    def __init__(self, doors: Doors, clients: Clients, *, pace: Pace, limit: int = MAX_DOCUMENT) -> None:
+        self._doors, self._clients, self._pace, self._limit = doors, clients, pace, limit
+        self._views = MessageViews(doors)
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes of the API."""
+        # A MsgId may hold anything but a slash, braces included.
+        message, item = f"{PREFIX}/messages/{{id:[^/]+}}", f"{PREFIX}/inbox/{{id:[^/]+}}"
+        return [
+            web.post(f"{PREFIX}/messages", self.post),
+            web.post(f"{PREFIX}/messages/validate", self.validate),
+            web.get(message, self.message, allow_head=False),
+            web.get(f"{message}/events", self.message_events, allow_head=False),
+            web.get(f"{message}/attempts", self.attempts, allow_head=False),
+            web.get(f"{message}/document", self.document, allow_head=False),
+            web.get(f"{message}/apprec", self.apprecs, allow_head=False),
+            web.get(f"{PREFIX}/inbox", self.inbox, allow_head=False),
+            web.get(item, self.item, allow_head=False),
+            web.get(f"{item}/document", self.item_document, allow_head=False),
+            web.post(f"{item}/stored", self.stored),
+            web.post(f"{item}/apprec", self.verdict),
+            web.get(f"{PREFIX}/events", self.feed, allow_head=False),
+            web.post(f"{PREFIX}/events/confirm", self.confirm),
+        ]
+
+    def middleware(self) -> Middleware:
+        """Return the middleware that knows the client; before it, nothing of the API is looked at."""
+
+        @web.middleware
+        async def authenticated(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if request.path.startswith(f"{PREFIX}/"):
+                request[CLIENT] = self._client(request)
+            return await handler(request)
+
+        return authenticated
+
+    def _client(self, request: web.Request) -> Client:
+        given = request.headers.getall(hdrs.AUTHORIZATION, [])
+        scheme, _, token = given[0].partition(" ") if len(given) == 1 else ("", "", "")
+        client = self._clients.by_token(token.strip()) if scheme.lower() == "bearer" and token.strip() else None
+        if client is None:
+            raise stop(401, causes.NOT_AUTHENTICATED, "Gyldig token mangler.", "A valid token is missing.")
+        return client
+
+    # --- out ---
+
+    async def post(self, request: web.Request) -> web.Response:
+        """Take a document into custody."""
+        raw = await self._xml(request)
+        taken = await intake.accept(raw, request[CLIENT], self._doors)
+        headers = {"Location": f"{PREFIX}/messages/{taken.message.id}"}
+        if taken.replayed:
+            headers["Idempotency-Replayed"] = "true"
+        return _json(shapes.taken(taken), status=202, headers=headers)
+
+    async def validate(self, request: web.Request) -> web.Response:
+        """Say what a post would be told, and keep nothing."""
+        raw = await self._xml(request)
+        judged, _ = await intake.examine(raw, request[CLIENT], self._doors)
+        return _json(shapes.checked(judged))
+
+    async def message(self, request: web.Request) -> web.Response:
+        """Show where a message stands, at each receiver."""
+        return _json(await self._views.show(request.match_info["id"], request[CLIENT]))
+
+    async def message_events(self, request: web.Request) -> web.Response:
+        """Show all that happened to a message."""
+        found = await self._views.find(request.match_info["id"], request[CLIENT])
+        history = await self._doors.store.history(found.message.id)
+        return _json({"events": [shapes.event(event) for event in history]})
+
+    async def attempts(self, request: web.Request) -> web.Response:
+        """Show every try at the transport."""
+        found = await self._views.find(request.match_info["id"], request[CLIENT])
+        tries = await self._doors.store.attempts(found.message.id)
+        return _json({"attempts": [shapes.attempt(tried) for tried in tries]})
+
+    async def document(self, request: web.Request) -> web.Response:
+        """Give the document back, byte for byte."""
+        found = await self._views.find(request.match_info["id"], request[CLIENT])
+        return await self._verbatim(found.message)
+
+    async def apprecs(self, request: web.Request) -> web.Response:
+        """Give the AppRecs that decided, as they came."""
+        found = await self._views.find(request.match_info["id"], request[CLIENT])
+        given = []
+        for delivery in found.deliveries:
+            if delivery.receipt_message is None:
+                continue
+            receipt = await self._views.receipt(delivery.receipt_message)
+            if receipt is None:
+                continue
+            document = await self._body(receipt)
+            read = await self._doors.cpu(lambda raw: parse_apprec(parse(raw, max_bytes=len(raw))), document)
+            given.append(shapes.apprec(delivery.receiver_her, document, read))
+        return _json({"appRecs": given})
+
+    # --- in ---
+
+    async def inbox(self, request: web.Request) -> web.Response:
+        """List what came for the client's HER-ids, in the order it came."""
+        found = await self._doors.store.inbox(
+            inputs.hers(request, request[CLIENT]),
+            unread=inputs.unread_only(request),
+            after=request.query.get("after"),
+            limit=inputs.page_size(request),
+        )
+        return _json({"items": [shapes.item(item, message) for message, item in found]})
+
+    async def item(self, request: web.Request) -> web.Response:
+        """Show one inbox item."""
+        message, item = await self._own_item(request)
+        return _json(shapes.item(item, message))
+
+    async def item_document(self, request: web.Request) -> web.Response:
+        """Give the received document, byte for byte as the sender's system made it."""
+        message, _ = await self._own_item(request)
+        return await self._verbatim(message)
+
+    async def stored(self, request: web.Request) -> web.Response:
+        """The EPJ has stored the document (M7)."""
+        await handover.stored(request.match_info["id"], request[CLIENT], self._doors)
+        return web.Response(status=204)
+
+    async def verdict(self, request: web.Request) -> web.Response:
+        """The EPJ's verdict (M8), from which the AppRec is built."""
+        given = inputs.given_verdict(await self._small(request))
+        try:
+            answered = await handover.verdict(
+                request.match_info["id"], given.verdict, given.errors, request[CLIENT], self._doors
+            )
+        except (Conflict, DocumentRefused) as error:
+            raise Stop(_of_a_verdict(problem_of(error))) from None
+        said = {
+            "itemId": answered.item.id,
+            "appRecMessageId": answered.apprec_message,
+            "replayed": answered.replayed,
+        }
+        return _json(said, status=202)
+
+    # --- the feed ---
+
+    async def feed(self, request: web.Request) -> web.Response:
+        """Give the events of the client's HER-ids after an offset. Reading proves nothing; see `confirm`."""
+        after = inputs.offset(request)
+        events = await self._doors.store.feed(request[CLIENT].hers, after=after, limit=inputs.page_size(request))
+        following = events[-1].offset if events else after
+        return _json({"events": [shapes.event(event) for event in events], "next": following})
+
+    async def confirm(self, request: web.Request) -> web.Response:
+        """The EPJ has taken in the outcomes up to an offset (K8)."""
+        through = inputs.through(await self._small(request))
+        return _json({"confirmed": await intake.confirm(request[CLIENT], through, self._doors)})
+
+    # --- what the handlers share ---
+
+    async def _xml(self, request: web.Request) -> bytes:
+        _, body = await read_body(request, request[SHARE], limit=self._limit, types=_XML, pace=self._pace)
+        return body
+
+    async def _small(self, request: web.Request) -> bytes:
+        _, body = await read_body(request, request[SHARE], limit=MAX_JSON, types=_JSON, pace=self._pace)
+        return body
+
+    async def _own_item(self, request: web.Request) -> tuple[Message, InboxItem]:
+        found = await self._doors.store.item(request.match_info["id"])
+        if found is None or found[1].receiver_her not in request[CLIENT].hers:
+            raise Unknown("no such inbox item")
+        return found
+
+    async def _verbatim(self, message: Message) -> web.Response:
+        digest = base64.b64encode(message.sha256).decode()
+        return web.Response(
+            body=await self._body(message),
+            content_type="application/xml",  # no charset: the document's own declaration holds
+            headers={"Content-Digest": f"sha-256=:{digest}:"},
+        )
+
+    async def _body(self, message: Message) -> bytes:
+        try:
+            return await self._doors.store.body(message.body)
+        except KeyError:
+            raise stop(
+                410,
+                causes.NOT_FOUND,
+                "Innholdet er slettet etter oppbevaringstiden.",
+                "The content was erased when its time was over.",
+            ) from None
+
+
+def _of_a_verdict(problem: Problem) -> Problem:
+    """The same status, with the words that fit a verdict instead of a document."""
+    error_id = causes.OTHER_VERDICT if problem.status == 409 else causes.VERDICT_REFUSED
+    return Problem(
+        status=problem.status,
+        error_id=error_id,
+        detail=problem.detail if problem.faults else causes.CAUSES[error_id].name,
+        faults=problem.faults,
+    )
+
+
+def _json(said: shapes.Json, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    return web.Response(
+        body=json.dumps(said, ensure_ascii=False).encode(),
+        status=status,
+        content_type="application/json",
+        headers=headers,
+    )

@@ -1,0 +1,186 @@
+"""How our values look in JSON: the API's nouns and spellings, those of NHN's EDI 2.0 where it has a word."""
+
+import base64
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from broker.diagnosis import Standing
+from broker.intake import Taken
+from broker.lifecycle import ItemStage, Receipt, Transport
+from broker.message import Attempt, Delivery, Direction, InboxItem, Message, Owed, StoredEvent, Text
+from broker.receipts.apprec import AppRec
+from broker.validation.documents import Judged
+
+Json = dict[str, Any]
+
+TRANSPORT_STATES: Final = {
+    Transport.WAITING: "Unconfirmed",
+    Transport.SENT: "Unconfirmed",
+    Transport.ACKNOWLEDGED: "Acknowledged",
+    Transport.REFUSED: "Rejected",
+    Transport.ABANDONED: "Abandoned",
+}
+APPREC_STATES: Final = {Receipt.OK: "Ok", Receipt.REJECTED: "Rejected", Receipt.PARTIAL: "OkErrorInMessagePart"}
+
+
+def taken(of: Taken) -> Json:
+    """Return the answer to a post."""
+    return {
+        "id": of.message.id,
+        "msgId": of.message.msg_id,
+        "sha256": of.message.sha256.hex(),
+        "receivedAt": instant(of.message.at),
+        "receivers": [
+            {"receiverHerId": delivery.receiver_her, "deliveryId": delivery.id} for delivery in of.deliveries
+        ],
+        "replayed": of.replayed,
+    }
+
+
+def checked(of: Judged) -> Json:
+    """Return the answer to a dry run that found no fault."""
+    head, apprec = of.head, of.apprec
+    receivers = [head.receiver, *head.other_receivers] if head else [apprec.receiver] if apprec else []
+    return {
+        "ok": True,
+        "type": head.type if head else "APPREC",
+        "process": of.process.name if of.process else None,
+        "function": of.function.name if of.function else None,
+        "receivers": [{"receiverHerId": party.her} for party in receivers if party is not None],
+    }
+
+
+def message(of: Message, standing: Standing | None, receivers: Sequence[Json]) -> Json:
+    """Return one message with its receivers. `standing` is that of the receiver that has come least far."""
+    return {
+        "id": of.id,
+        "msgId": of.msg_id,
+        "direction": of.direction,
+        "type": of.type,
+        "process": of.process,
+        "conversationId": of.conversation_id,
+        "sha256": of.sha256.hex(),
+        "size": of.size,
+        "receivedAt": instant(of.at),
+        "senderHerId": of.sender_her,
+        "stopPoint": standing.stop_point if standing else None,
+        "sentence": _text(standing.sentence) if standing else None,
+        "receivers": list(receivers),
+    }
+
+
+def receiver(of: Delivery, standing: Standing) -> Json:
+    """Return how one delivery of a message stands."""
+    return {
+        "receiverHerId": of.receiver_her,
+        "deliveryId": of.id,
+        "transportDeliveryState": TRANSPORT_STATES[of.state.transport],
+        "appRecStatus": APPREC_STATES.get(of.state.receipt),
+        "receiptState": of.state.receipt,
+        "outcome": of.state.outcome,
+        "stopPoint": standing.stop_point,
+        "sentence": _text(standing.sentence),
+        "errorId": standing.error_id,
+        "nextAttemptAt": instant(standing.next_at) if standing.next_at else None,
+        "ball": standing.ball,
+        "late": of.late,
+        "codes": [{"errorCode": code.code, "oid": code.oid, "text": code.text} for code in of.codes],
+        "appRecId": of.receipt_message,
+    }
+
+
+def received_by(of: InboxItem, standing: Standing) -> Json:
+    """Return how a received message stands at the one of ours that it came to."""
+    return {
+        "receiverHerId": of.receiver_her,
+        "itemId": of.id,
+        "state": of.stage,
+        "appRecStatus": of.verdict,
+        "stopPoint": standing.stop_point,
+        "sentence": _text(standing.sentence),
+        "ball": standing.ball,
+        "appRecId": of.apprec_message,
+    }
+
+
+def attempt(of: Attempt) -> Json:
+    """Return one try at the transport."""
+    return {
+        "deliveryId": of.delivery_id,
+        "ebMessageId": of.eb_id,
+        "number": of.number,
+        "startedAt": instant(of.started_at),
+        "endedAt": instant(of.ended_at),
+        "endpoint": of.endpoint,
+        "httpStatus": of.http_status,
+        "result": of.result,
+        "errorId": of.error_id,
+    }
+
+
+def event(of: StoredEvent) -> Json:
+    """Return one event, as it stands in the feed and in a message's history."""
+    told = of.event
+    return {
+        "offset": of.offset,
+        "at": instant(told.at),
+        "type": told.kind,
+        "messageId": told.message_id,
+        "msgId": told.msg_id,
+        "herId": told.her,
+        "counterpartHerId": told.counterpart,
+        "deliveryId": told.delivery_id,
+        "itemId": told.item_id,
+        "stopPoint": told.stop_point,
+        "errorId": told.error_id,
+        "codes": list(told.codes),
+    }
+
+
+def item(of: InboxItem, about: Message) -> Json:
+    """Return one inbox item."""
+    unjudged = of.stage in (ItemStage.WAITING, ItemStage.STORED)
+    return {
+        "id": of.id,
+        "receiverHerId": of.receiver_her,
+        "senderHerId": of.sender_her,
+        "msgId": about.msg_id,
+        "type": about.type,
+        "process": about.process,
+        "function": about.function,
+        "conversationId": about.conversation_id,
+        "refToParent": about.ref_to_parent,
+        "receivedAt": instant(of.received_at),
+        "size": about.size,
+        "sha256": about.sha256.hex(),
+        "state": of.stage,
+        "appRecOwed": about.owed is not Owed.NEVER and unjudged,
+    }
+
+
+def apprec(receiver_her: int, document: bytes, read: AppRec) -> Json:
+    """Return one AppRec as it came, with its errors; `details` is the receiver's free text."""
+    return {
+        "receiverHerId": receiver_her,
+        "status": read.status,
+        "document": base64.b64encode(document).decode(),
+        "errors": [
+            {"errorCode": error.code, "oid": error.oid, "text": error.text, "details": error.detail}
+            for error in read.errors
+        ],
+    }
+
+
+def instant(at: datetime) -> str:
+    """Return RFC 3339 in UTC, with milliseconds."""
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
+
+
+def outgoing(of: Message) -> bool:
+    """Say whether the message was posted here."""
+    return of.direction is Direction.OUT
+
+
+def _text(text: Text) -> Json:
+    return {"nb": text.nb, "en": text.en}
