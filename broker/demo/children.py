@@ -26,7 +26,10 @@ class Child:
 
     @classmethod
     async def start(cls, name: str, module: str, arguments: Sequence[str], *, log: Path, folder: Path) -> "Child":
-        """Start `python -m module arguments` in `folder`, its output appended to `log`."""
+        """Start `python -m module arguments` in `folder`, its output appended to `log`.
+
+        It inherits the environment, but for the settings of whatever broker that may be meant for.
+        """
         log.parent.mkdir(parents=True, exist_ok=True)
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
@@ -39,6 +42,7 @@ class Child:
                 stdout=output,
                 stderr=output,
                 cwd=folder,
+                env={name: value for name, value in os.environ.items() if not name.upper().startswith("BROKER_")},
                 start_new_session=True,
             )
         finally:

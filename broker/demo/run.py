@@ -15,13 +15,13 @@ from broker.demo.ledger import Entry, Posted, read_ledger
 from broker.demo.questions import Questions, Unexpected, Way
 from broker.demo.screen import Ended, Screen
 from broker.demo.site import DemoSite, hold, make_sites, write_orders
+from broker.demo.start import NotReady, start_broker, start_simulator, until_ready
 from broker.demo.verdict import Asked, complaints, strays, told
 from broker.errors import Misconfigured
 from broker.lookup.clock import SystemClock
 from broker.lookup.randomness import SystemRandomness
 
 _GLANCE = 0.25  # seconds between looks at the ledgers and the API
-_READY_WITHIN = 40.0
 _SETTLED_WITHIN = 50.0
 _FELT_WITHIN = 30.0  # until a stopped partner has been tried
 _AGREED_WITHIN = 15.0  # until the receiver's side knows that its receipt is home
@@ -40,10 +40,6 @@ def main(stay: bool, folder: Path | None) -> int:
     except (Died, NotReady, Misconfigured, Unexpected) as error:
         screen.say(f"Demoen stoppet: {error}", f"The demo stopped: {error}")
         return 1
-
-
-class NotReady(Exception):
-    """A broker did not get ready in time."""
 
 
 async def _until_told_to_stop(stay: bool, folder: Path, screen: Screen) -> int:
@@ -114,7 +110,9 @@ class Show:
             f"{good} of {len(ended)} ended as they should, in {spent:.0f} s. Logs and ledgers: {self._folder}",
         )
         if stay:
-            await self._stay()
+            # Told to stop is how staying ends; the exit code is that of the cases.
+            with suppress(asyncio.CancelledError):
+                await self._stay()
         return 0 if well else 1
 
     # --- the play ---
@@ -124,7 +122,7 @@ class Show:
             if not case.while_down:
                 self._hand_over(case)
         for site in self._sites.values():
-            self._simulators.append(await self._start_simulator(site))
+            self._simulators.append(await start_simulator(site))
         early = [case for case in self._cases if not case.while_down and not case.rule.withhold]
         await self._watch(lambda: all(map(self._settled, early)), within=_SETTLED_WITHIN)
         await self._while_a_partner_is_down([case for case in self._cases if case.while_down])
@@ -225,21 +223,8 @@ class Show:
     # --- the processes ---
 
     async def _start_broker(self, site: DemoSite) -> None:
-        arguments = ("serve", "--config", str(site.config))
-        child = await Child.start(f"broker {site.key}", "broker", arguments, log=site.broker_log, folder=site.folder)
-        self._brokers[site.key] = child
-        try:
-            async with asyncio.timeout(_READY_WITHIN):
-                while not await self._asks[site.key].ready():
-                    child.alive()
-                    await asyncio.sleep(_GLANCE)
-        except TimeoutError:
-            raise NotReady(f"{child.name} was not ready within {_READY_WITHIN:.0f} s; see {child.log}") from None
-
-    async def _start_simulator(self, site: DemoSite) -> Child:
-        arguments = ("--config", str(site.orders))
-        name = f"simulator {site.key}"
-        return await Child.start(name, "broker.demo.simulator", arguments, log=site.simulator_log, folder=site.folder)
+        self._brokers[site.key] = await start_broker(site)
+        await until_ready(self._brokers[site.key], self._asks[site.key])
 
     # --- staying ---
 

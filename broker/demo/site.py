@@ -166,11 +166,13 @@ def _settings(plan: _Plan, site: DemoSite, api_port: int, partner_port: int) -> 
     return f"""\
 # The settings of {site.name} in the demo. Everything that takes hours elsewhere takes seconds here.
 environment = "test"
+host = "{site.key}.example"
 data = "data"
 addresses = "addresses"
 processes = "processes"
 keys = "keys"
 clients = "clients.toml"
+reload = "PT2S"
 
 [partner]
 host = "127.0.0.1"

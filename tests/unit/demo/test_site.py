@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from broker.config import load
 from broker.demo.cases import DALBYGDA, FJORDVIK, PORTAL
 from broker.demo.simulator import Rule, read_orders
 from broker.demo.site import DemoSite, hold, make_sites, write_orders
@@ -65,6 +66,18 @@ def test_the_processes_are_the_shipped_ones_but_for_their_receipt_clock(sites: d
         if name != "APPREC":
             assert process.receipt.overdue < timedelta(minutes=3) < usual[name].receipt.overdue
             assert max(process.receipt.chase_at) < process.receipt.overdue
+
+
+def test_the_settings_are_complete_and_the_clocks_quick(sites: dict[str, DemoSite]) -> None:
+    for site in sites.values():
+        settings = load(site.config)
+        assert settings.environment == "test"
+        assert set(settings.hosted) == {site.unit.her, *([site.guest.her] if site.guest else [])}
+        assert f"http://{settings.epj.host}:{settings.epj.port}" == site.api
+        assert f"http://{settings.partner.host}:{settings.partner.port}" == site.partner
+        assert settings.data == site.folder / "data"
+        assert settings.back_off.most < timedelta(seconds=10)
+        assert settings.breaker.open_for < timedelta(seconds=10)
 
 
 def test_the_tokens_are_those_of_the_clients_and_nobody_else_may_read_them(sites: dict[str, DemoSite]) -> None:
