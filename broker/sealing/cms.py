@@ -24,16 +24,14 @@ from cryptography.hazmat.primitives.padding import PKCS7
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from broker.errors import CannotOpen, PartnerUnusable
+from broker.sealing.ber import bound, octets
 from broker.sealing.keys import KeyPair
 
 DecryptionKey = KeyPair
 
 # The one sentence. Nothing may be added to it that differs between causes.
 CANNOT_OPEN: Final = "the ciphertext cannot be opened"
-
-# Limits on hostile structure; both are far above what any engine writes.
 MAX_SMALL: Final = 64 * 1024  # bytes of recipients, or of attributes; the sector's messages have one recipient of 500
-MAX_ELEMENTS: Final = 100_000  # in all; BouncyCastle writes chunks of 1,000 bytes, so 52 MB is 52,000
 
 _GCM_TAG = 16  # bytes; the longest that RFC 5084 allows, and what everybody writes
 _GCM_TAG_MIN = 12  # RFC 5084 section 3.2
@@ -264,7 +262,7 @@ class _GcmParameters(core.Sequence):  # type: ignore[misc] # asn1crypto has no t
 
 
 def _open(data: bytes, keys: Sequence[DecryptionKey], random: Callable[[int], bytes], allow_3des: bool) -> Opened:
-    _bound(data)
+    bound(data)
     message = asn1.ContentInfo.load(data, strict=True)
     envelope, authenticated = message["content"], _AUTHENTICATED[message["content_type"].native]
     info = envelope["auth_encrypted_content_info" if authenticated else "encrypted_content_info"]
@@ -277,9 +275,9 @@ def _open(data: bytes, keys: Sequence[DecryptionKey], random: Callable[[int], by
     recipient, ours = _ours(envelope["recipient_infos"], keys)
     transport, pad = _transport(recipient["key_encryption_algorithm"])
     decrypt = _gcm(envelope, algorithm["parameters"]) if authenticated else _cbc(cipher, algorithm["parameters"])
-    sealed = _octets(info["encrypted_content"])
+    sealed = octets(info["encrypted_content"])
     # Nothing above has used a key, and what follows fails late and alike whether the content key is right or not.
-    key = _content_key(ours, _octets(recipient["encrypted_key"]), pad, cipher.key_size, random)
+    key = _content_key(ours, octets(recipient["encrypted_key"]), pad, cipher.key_size, random)
     return Opened(content=decrypt(key, sealed), cipher=cipher, key_transport=transport, certificate=ours.certificate)
 
 
@@ -344,7 +342,7 @@ def _content_key(
 
 def _cbc(cipher: Cipher, parameters: core.OctetString) -> Callable[[bytes, bytes], bytes]:
     algorithm = TripleDES if cipher is Cipher.TRIPLE_DES_CBC else algorithms.AES
-    mode = modes.CBC(_octets(parameters))
+    mode = modes.CBC(octets(parameters))
 
     def decrypt(key: bytes, sealed: bytes) -> bytes:
         decryptor = BlockCipher(algorithm(key), mode).decryptor()
@@ -356,10 +354,10 @@ def _cbc(cipher: Cipher, parameters: core.OctetString) -> Callable[[bytes, bytes
 
 
 def _gcm(envelope: asn1.AuthEnvelopedData, parameters: core.Any) -> Callable[[bytes, bytes], bytes]:
-    gcm, tag = parameters.parse(spec=_GcmParameters), _octets(envelope["mac"])
+    gcm, tag = parameters.parse(spec=_GcmParameters), octets(envelope["mac"])
     if len(tag) != gcm["tag_size"].native:
         raise CannotOpen(CANNOT_OPEN)
-    mode = modes.GCM(_octets(gcm["nonce"]), tag, min_tag_length=_GCM_TAG_MIN)
+    mode = modes.GCM(octets(gcm["nonce"]), tag, min_tag_length=_GCM_TAG_MIN)
     associated = _associated(envelope["auth_attrs"])
 
     def decrypt(key: bytes, sealed: bytes) -> bytes:
@@ -377,51 +375,3 @@ def _associated(attributes: asn1.CMSAttributes | core.Void) -> bytes:
     if len(attributes.contents) > MAX_SMALL:
         raise CannotOpen(CANNOT_OPEN)
     return bytes(attributes.untag().dump(force=True))
-
-
-# asn1crypto reads BER, but walks chunks in time that grows with the square of their number, keeps each as an object,
-# and does not stop: these three look at element headers only, so that hostile bytes cost us a bounded time.
-
-
-def _header(data: bytes, at: int) -> tuple[int, int, int | None]:
-    """Return tag, start and size of the element at `at`; no size for an indefinite length (X.690 section 8.1)."""
-    tag, size = data[at], data[at + 1]
-    if tag & 0x1F == 0x1F:  # CMS has no tag above 30
-        raise CannotOpen(CANNOT_OPEN)
-    at += 2
-    if size <= 0x7F:
-        return tag, at, size
-    octets = size & 0x7F
-    return tag, at + octets, int.from_bytes(data[at : at + octets], "big") if octets else None
-
-
-def _bound(data: bytes) -> None:
-    """Refuse what is made of too many elements: stepping into what is constructed, over what is not, meets them all."""
-    at = 0
-    for _ in range(MAX_ELEMENTS):
-        if at == len(data):
-            return
-        tag, at, size = _header(data, at)
-        if not tag & 0x20:
-            if size is None:
-                break
-            at += size
-    raise CannotOpen(CANNOT_OPEN)
-
-
-def _octets(string: core.OctetString) -> bytes:
-    """Return an octet string, joined from its chunks where it is constructed (X.690 section 8.7.3), one level deep."""
-    contents = bytes(string.contents)
-    if string.method == 0:
-        return contents
-    chunks: list[bytes] = []
-    at = 0
-    while at < len(contents):
-        tag, at, size = _header(contents, at)
-        if tag != _OCTETS or size is None:
-            raise CannotOpen(CANNOT_OPEN)
-        chunks.append(contents[at : at + size])
-        at += size
-    if at != len(contents):
-        raise CannotOpen(CANNOT_OPEN)
-    return b"".join(chunks)

@@ -362,7 +362,7 @@ def _wrong_serial() -> Any:
 
 
 def _no_chunks() -> Any:
-    return mock.patch.object(cms, "_octets", lambda string: bytes(string.contents))
+    return mock.patch.object(cms, "octets", lambda string: bytes(string.contents))
 
 
 SABOTAGES: dict[str, Callable[[], Any]] = {
