@@ -9,7 +9,6 @@ Paths in the file are relative to the file, those in the environment to the work
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
 from difflib import get_close_matches
@@ -18,13 +17,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
-    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -35,7 +32,7 @@ from broker.errors import Misconfigured
 from broker.lookup.shipped import shipped
 from broker.ports import Site
 from broker.retry import BackOff
-from broker.routing.tables import MAX_INT32, duration
+from broker.routing.tables import MAX_INT32, duration, read_toml
 
 PREFIX = "BROKER_"
 MB = 1_000_000
@@ -65,14 +62,16 @@ def _organisation_number(value: object) -> object:
     return value
 
 
-def _path(value: Path, info: ValidationInfo) -> Path:
-    return Path(os.path.abspath(value.expanduser()))
+def _path(value: object) -> Path:
+    if not isinstance(value, str | Path) or not str(value):
+        raise _wrong("a path in quotes")
+    return Path(os.path.abspath(Path(value).expanduser()))
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 OrganisationNumber = Annotated[str, BeforeValidator(_organisation_number)]
 HerId = Annotated[int, Field(ge=1, le=MAX_INT32, strict=True)]
-FilePath = Annotated[Path, AfterValidator(_path)]
+FilePath = Annotated[Path, BeforeValidator(_path)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -248,16 +247,13 @@ class Settings(BaseSettings):
 def load(path: Path) -> Settings:
     """Return the settings of a file, overridden by the environment. Raises Misconfigured."""
     try:
-        values = tomllib.loads(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
     except OSError as error:
         hint = "name the file: --config broker.toml"
         raise Misconfigured(f"can't be read ({error.strerror})", where=str(path), hint=hint) from None
     except UnicodeDecodeError as error:
         raise Misconfigured(f"not UTF-8 at byte {error.start}", where=str(path)) from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        place = re.search(r"at line (\d+)", str(error))
-        where = f"{path}, line {place[1]}" if place else str(path)
-        raise Misconfigured("not TOML", where=where, hint='write key = "text", key = 1, or [table]') from None
+    values = read_toml(text, source=str(path)).values()
     _require_known_variables()
     try:
         return Settings(**_beside(path, values))
@@ -327,7 +323,9 @@ def _require_known_variables() -> None:
 
 def _named(path: Path, error: ValidationError) -> Misconfigured:
     """Return the first fault as one sentence. The library's own would repeat the value."""
-    fault = error.errors(include_input=False, include_url=False)[0]
+    # A misspelt key is also a missing one: the misspelling is what helps.
+    faults = error.errors(include_input=False, include_url=False)
+    fault = next((fault for fault in faults if fault["type"] == "extra_forbidden"), faults[0])
     steps = fault["loc"]
     key = "".join(f"[{step + 1}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
     variable = PREFIX + "__".join(str(step).upper() for step in steps)

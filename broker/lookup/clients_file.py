@@ -83,12 +83,12 @@ def add_client(path: Path, *, name: str, hers: Collection[int]) -> str:
     """
     if not _NAME.fullmatch(name):
         hint = "up to 100 characters, without quotes, backslashes and control characters"
-        raise Misconfigured("the name can't be used", where=str(path), hint=hint)
+        raise Misconfigured("the name can't be used", where=path.name, hint=hint)
     if not hers:
-        raise Misconfigured("a client is bound to at least one HER-id", where=str(path), hint="--her 8000102")
+        raise Misconfigured("a client is bound to at least one HER-id", where=path.name, hint="--her 8000102")
     _, entries = _read(path)
     if any(entry.client.name == name for entry in entries):
-        raise Misconfigured("there is a client of that name", where=str(path), hint="choose another, or remove it")
+        raise Misconfigured("there is a client of that name", where=path.name, hint="choose another, or remove it")
     token = TOKEN_PREFIX + secrets.token_urlsafe(32)
     lines = [
         "[[client]]",
@@ -101,7 +101,7 @@ def add_client(path: Path, *, name: str, hers: Collection[int]) -> str:
         gap = "\n" if old and not old.endswith("\n\n") else ""
         replace_file(path, (old + gap + "\n".join(lines) + "\n").encode(), mode=PRIVATE)
     except OSError as error:
-        raise Misconfigured(f"can't be written ({error.strerror})", where=str(path)) from None
+        raise Misconfigured(f"can't be written ({error.strerror})", where=path.name) from None
     return token
 
 
@@ -112,10 +112,10 @@ def _read(path: Path) -> tuple[bytes, tuple[_Entry, ...]]:
     except FileNotFoundError:
         return b"", ()
     except OSError as error:
-        raise Misconfigured(f"can't be read ({error.strerror})", where=str(path)) from None
+        raise Misconfigured(f"can't be read ({error.strerror})", where=path.name) from None
     except UnicodeDecodeError as error:
-        raise Misconfigured(f"not UTF-8 at byte {error.start}", where=str(path)) from None
-    table = read_toml(text, source=str(path))
+        raise Misconfigured(f"not UTF-8 at byte {error.start}", where=path.name) from None
+    table = read_toml(text, source=path.name)
     entries: dict[str, _Entry] = {}
     hashes: set[bytes] = set()
     for each in table.tables("client"):

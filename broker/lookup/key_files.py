@@ -133,28 +133,32 @@ def _is_for(path: Path, use: str) -> bool:
     return path.stem == use or path.stem.startswith(f"{use}-")
 
 
+def _name(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
+
+
 def _load(path: Path, passphrase: bytes | None) -> KeyPair:
     beside = path.with_suffix(".crt")
     try:
         if others_may_read(path):
-            raise Misconfigured("every user of the machine may read it", where=str(path), hint=f"chmod 600 {path}")
+            raise Misconfigured("every user of the machine may read it", where=_name(path), hint=f"chmod 600 {path}")
         key = load_pem_private_key(path.read_bytes(), passphrase)
     except OSError as error:
-        raise Misconfigured(f"can't be read ({error.strerror})", where=str(path)) from None
+        raise Misconfigured(f"can't be read ({error.strerror})", where=_name(path)) from None
     except TypeError:  # cryptography's way to say that one of key and passphrase is without the other
         hint = "check the setting keys_passphrase"
-        raise Misconfigured("has a passphrase, or has none and one is set", where=str(path), hint=hint) from None
+        raise Misconfigured("has a passphrase, or has none and one is set", where=_name(path), hint=hint) from None
     except (ValueError, UnsupportedAlgorithm):
         hint = "a PEM file, and the passphrase that opens it"
-        raise Misconfigured("is not a private key that can be opened", where=str(path), hint=hint) from None
+        raise Misconfigured("is not a private key that can be opened", where=_name(path), hint=hint) from None
     try:
         certificate = load_certificates(beside.read_bytes())[0]
     except OSError as error:
-        raise Misconfigured(f"can't be read ({error.strerror})", where=str(beside), hint=f"of {path.name}") from None
+        raise Misconfigured(f"can't be read ({error.strerror})", where=_name(beside), hint=f"of {path.name}") from None
     except ValueError:
-        raise Misconfigured("holds no certificate in PEM form", where=str(beside)) from None
+        raise Misconfigured("holds no certificate in PEM form", where=_name(beside)) from None
     if not isinstance(key, rsa.RSAPrivateKey):
-        raise Misconfigured("is not an RSA key", where=str(path), hint="the sector uses RSA")
+        raise Misconfigured("is not an RSA key", where=_name(path), hint="the sector uses RSA")
     if certificate.public_key() != key.public_key():
-        raise Misconfigured(f"is the certificate of another key than {path.name}", where=str(beside))
+        raise Misconfigured(f"is the certificate of another key than {path.name}", where=_name(beside))
     return KeyPair(private_key=key, certificate=certificate)

@@ -28,7 +28,7 @@ def read_toml(text: str, *, source: str) -> "Table":
     except tomllib.TOMLDecodeError as fault:
         said = str(fault)
         line = re.search(r"at line (\d+)", said)
-        where = f"{source}, line {line[1]}" if line else source
+        where = f"{source}, line {line[1] if line else len(text.splitlines()) or 1}"  # or it stops at the end
         what = re.sub(r" ?\(at .*\)$", "", said)
         raise Misconfigured(f"not TOML: {what}", where=where, hint="see https://toml.io for the syntax") from None
     except RecursionError:
@@ -130,6 +130,10 @@ class Table:
             Table(value, source=self._source, path=f"{self._at(key)}[{number}]")
             for number, value in enumerate(values, start=1)
         )
+
+    def values(self) -> dict[str, Any]:
+        """Return all keys and values as they stand, for a reader that checks them itself."""
+        return dict(self._values)
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all keys."""

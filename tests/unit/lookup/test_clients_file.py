@@ -101,7 +101,7 @@ def test_a_mistake_names_its_place_and_no_value(tmp_path: Path, right: str, wron
     path.write_text(GOOD.replace(right, wrong))
     with pytest.raises(Misconfigured) as caught:
         ClientsFile(path)
-    assert caught.value.where == f"{path}: {place}"
+    assert caught.value.where == f"clients.toml: {place}"
     assert "secret-token" not in str(caught.value) + caught.value.hint
 
 
@@ -123,7 +123,7 @@ def test_a_file_that_goes_bad_leaves_the_clients_in_force(tmp_path: Path) -> Non
     assert clients.look()
     assert not clients.look()
     assert clients.by_token(token) is not None
-    assert [problem.where for problem in clients.problems] == [f"{path}, line 1"]
+    assert [problem.where for problem in clients.problems] == ["clients.toml, line 1"]
     path.write_text(good.replace("[1]", "[2]"))
     assert clients.look()
     assert clients.problems == ()
