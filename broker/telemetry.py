@@ -286,6 +286,11 @@ def turned_away(
     )
 
 
+def holding(count: int) -> None:
+    """So many bytes of request bodies are in memory now."""
+    _IN_FLIGHT.set(count)
+
+
 def inbound_refused(*, code: str, why: str, location: str) -> None:
     """A partner's envelope was refused for what its headers show; nothing was kept."""
     _INBOUND_REFUSED.labels(code=code).inc()

@@ -7,7 +7,7 @@ from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from broker.diagnosis import causes
-from broker.diagnosis.causes import CAUSES
+from broker.diagnosis.catalogue import CAUSES
 from broker.lifecycle import ITEM_STOP_POINTS, ItemStage, Outcome, Receipt, StopPoint, Transport
 from broker.message import Ball, Code, Delivery, Envelope, InboxItem, Message, Owed, Text
 

@@ -11,7 +11,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from broker import handover, intake
-from broker.diagnosis import causes
+from broker.diagnosis import CAUSES, causes
 from broker.envelope.xml import parse
 from broker.errors import Conflict, Unknown
 from broker.message import Client, InboxItem, Message
@@ -90,8 +90,7 @@ class EpjDoor:
     async def validate(self, request: web.Request) -> web.Response:
         """Say what a post would be told, and keep nothing."""
         raw = await self._xml(request)
-        judged, _ = await intake.examine(raw, request[CLIENT], self._doors)
-        return _json(shapes.checked(judged))
+        return _json(shapes.checked(await intake.validate(raw, request[CLIENT], self._doors)))
 
     async def message(self, request: web.Request) -> web.Response:
         """Show where a message stands, at each receiver."""
@@ -228,7 +227,7 @@ def _of_a_verdict(problem: Problem) -> Problem:
     return Problem(
         status=problem.status,
         error_id=error_id,
-        detail=problem.detail if problem.faults else causes.CAUSES[error_id].name,
+        detail=problem.detail if problem.faults else CAUSES[error_id].name,
         faults=problem.faults,
     )
 

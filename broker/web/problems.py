@@ -161,6 +161,7 @@ def _quality(parameters: str) -> float:
 _BY_APPREC: Mapping[frozenset[str], str] = {
     frozenset({"T01"}): causes.MALFORMED_XML,
     frozenset({"T10"}): causes.UNSUPPORTED_TYPE,
+    frozenset({"E21"}): causes.RECEIVER_UNKNOWN,
 }
 
 

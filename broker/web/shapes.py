@@ -6,11 +6,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from broker.diagnosis import Standing
-from broker.intake import Taken
+from broker.intake import Checked, Taken
 from broker.lifecycle import ItemStage, Receipt, Transport
 from broker.message import Attempt, Delivery, Direction, InboxItem, Message, Owed, StoredEvent, Text
 from broker.receipts.apprec import AppRec
-from broker.validation.documents import Judged
 
 Json = dict[str, Any]
 
@@ -38,16 +37,15 @@ def taken(of: Taken) -> Json:
     }
 
 
-def checked(of: Judged) -> Json:
+def checked(of: Checked) -> Json:
     """Return the answer to a dry run that found no fault."""
-    head, apprec = of.head, of.apprec
-    receivers = [head.receiver, *head.other_receivers] if head else [apprec.receiver] if apprec else []
+    judged = of.judged
     return {
         "ok": True,
-        "type": head.type if head else "APPREC",
-        "process": of.process.name if of.process else None,
-        "function": of.function.name if of.function else None,
-        "receivers": [{"receiverHerId": party.her} for party in receivers if party is not None],
+        "type": judged.head.type if judged.head else "APPREC",
+        "process": judged.process.name if judged.process else None,
+        "function": judged.function.name if judged.function else None,
+        "receivers": [{"receiverHerId": party.her} for party in of.who.receivers],
     }
 
 
