@@ -6,7 +6,7 @@ An adapter may raise only what its method names. Nothing here has behaviour but 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import ParamSpec, Protocol, TypeVar
+from typing import Literal, ParamSpec, Protocol, TypeVar
 
 from broker.message import (
     Attempt,
@@ -221,7 +221,7 @@ class Cpu(Protocol):
 class Site:
     """What this broker is: fixed from start to stop."""
 
-    environment: str  # "test" or "production"
+    environment: Literal["test", "production"]
     hosted: Mapping[int, str]  # HER-id -> organisation number; all others are partners
     host: str  # the right side of our eb:MessageIds
     software: str  # name in Description (HIS 1210) and in AppRec/SoftwareName

@@ -100,15 +100,11 @@ class Limits:
 class Worker:
     """One per process. `run` ends when `stop` was called and every story under way has recorded its outcome."""
 
-    def __init__(self, doors: Doors, breaker: Breaker, limits: Limits) -> None:
-        self._doors, self._breaker, self._limits = doors, breaker, limits
+    def __init__(self, doors: Doors, breaker: Breaker, limits: Limits, wake: asyncio.Event) -> None:
+        """`wake` is set by whoever knows of something due: the doors, and records that were read anew."""
+        self._doors, self._breaker, self._limits, self._wake = doors, breaker, limits, wake
         self._busy: Counter[int] = Counter()
-        self._wake = asyncio.Event()
         self._stopping = False
-
-    def wake(self) -> None:
-        """Look for due work now."""
-        self._wake.set()
 
     def stop(self) -> None:
         """Claim nothing more."""
