@@ -8,13 +8,12 @@ import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 from urllib.request import OpenerDirector
 
 import xmlschema
 from lxml import etree
-from xmlschema import XMLSchemaChildrenValidationError, XMLSchemaValidationError
+from xmlschema import XMLSchemaChildrenValidationError, XMLSchemaException, XMLSchemaValidationError
 from xmlschema.validators import XsdAnyElement, XsdAttribute, XsdAttributeGroup, XsdElement, XsdFacet, XsdGroup
 
 from broker.envelope.names import XSI
@@ -50,7 +49,9 @@ class Vocabulary:
         return frozenset(self.targets.values())
 
     def name(self, qualified: str) -> str:
-        """Return the local name if a schema declares such a name, else `*`."""
+        """Return the local name if a schema declares such a name, or XML Schema itself does; else `*`."""
+        if qualified in _XSI_NAMES:
+            return f"xsi:{qualified.rpartition('}')[2]}"
         local = qualified.rpartition("}")[2]
         return local if local in self.names else UNKNOWN
 
@@ -74,13 +75,21 @@ class Explainer:
         self._url = f"{base}top.xsd"
         self._schema: xmlschema.XMLSchema10 | None = None
 
-    def explain(self, root: etree._Element, *, at_most: int) -> list[SchemaFault]:
-        """Return up to `at_most` faults of the tree, in the order in which they were found."""
+    def explain(self, root: etree._Element, *, at_most: int) -> tuple[list[SchemaFault], bool]:
+        """Return up to `at_most` faults of the tree as they were found, and whether they are all."""
         if self._schema is None:
             # The opener answers every URL, so nothing is read or fetched; `use_fallback` would find files of its own.
             self._schema = xmlschema.XMLSchema10(self._url, opener=self._opener, use_fallback=False)
-        found = (fault for error in self._schema.iter_errors(root) for fault in self._faults(error))
-        return list(islice(dict.fromkeys(islice(found, 4 * at_most)), at_most))
+        found: dict[SchemaFault, None] = {}  # xmlschema tells some faults twice
+        try:
+            for error in self._schema.iter_errors(root):
+                found.update(dict.fromkeys(self._faults(error)))
+                if len(found) > at_most:
+                    break
+        except (XMLSchemaException, RecursionError):
+            # It gives up at an xsi:type that it does not know, and at deep nesting. What was found so far stands.
+            return list(found)[:at_most], False
+        return list(found)[:at_most], len(found) <= at_most
 
     def _faults(self, error: XMLSchemaValidationError) -> Iterator[SchemaFault]:
         element: Any = error.elem
@@ -127,8 +136,11 @@ class Explainer:
             return self._fault(FaultKind.UNEXPECTED_ELEMENT, element[0])
         if declaration.fixed is not None and element.text != declaration.fixed:
             return self._fault(FaultKind.FIXED_VALUE, element, limit=declaration.fixed)
-        if declaration.type.is_empty() and (element.text or "").strip():
+        if declaration.type.is_empty() and element.text:  # blanks too: this content is empty, not elements only
             return self._fault(FaultKind.UNEXPECTED_TEXT, element)
+        unusable = next((name for name in sorted(_XSI_NAMES) if name in element.attrib), None)
+        if unusable is not None:
+            return self._fault(FaultKind.UNUSABLE_XSI, element, attribute=self.vocabulary.name(unusable))
         return self._fault(FaultKind.OTHER, element)
 
     def _wrong_value(self, error: XMLSchemaValidationError, element: etree._Element, validator: Any) -> SchemaFault:
@@ -204,6 +216,12 @@ def _type_name(validator: Any) -> str:
 _KIND_OF_LOGGED = {
     "SCHEMAV_ELEMENT_CONTENT": FaultKind.UNEXPECTED_ELEMENT,
     "SCHEMAV_CVC_ELT_1": FaultKind.NO_SCHEMA,
+    "SCHEMAV_CVC_ELT_3_1": FaultKind.UNUSABLE_XSI,
+    "SCHEMAV_CVC_ELT_3_2_1": FaultKind.UNUSABLE_XSI,
+    "SCHEMAV_CVC_ELT_3_2_2": FaultKind.UNUSABLE_XSI,
+    "SCHEMAV_CVC_ELT_4_1": FaultKind.UNUSABLE_XSI,
+    "SCHEMAV_CVC_ELT_4_2": FaultKind.UNUSABLE_XSI,
+    "SCHEMAV_CVC_ELT_4_3": FaultKind.UNUSABLE_XSI,
     "SCHEMAV_CVC_ELT_5_2_2_2_2": FaultKind.FIXED_VALUE,
     "SCHEMAV_CVC_AU": FaultKind.FIXED_VALUE,
     "SCHEMAV_CVC_COMPLEX_TYPE_2_1": FaultKind.UNEXPECTED_TEXT,

@@ -23,9 +23,10 @@ class FaultKind(StrEnum):
     UNEXPECTED_ATTRIBUTE = "unexpected-attribute"
     BAD_VALUE = "bad-value"  # not of type `type_name`, or against its `facet` with `limit`
     FIXED_VALUE = "fixed-value"  # must be exactly `limit`
+    UNUSABLE_XSI = "unusable-xsi"  # an xsi:type or xsi:nil that this element cannot have
     DUPLICATE_ID = "duplicate-id"  # an xs:ID that the document already has
     OTHER = "other"
-    MORE_FAULTS = "more-faults"  # stopped after `limit` faults
+    MORE_FAULTS = "more-faults"  # looking stopped after `limit` faults: there may be more
     TOO_LARGE_TO_EXPLAIN = "too-large-to-explain"  # over `limit` bytes: only the faults seen first are listed
 
 

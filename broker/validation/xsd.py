@@ -104,13 +104,14 @@ class SchemaSet:
                 child.text = None
         if len(etree.tostring(slim, encoding="utf-8")) > MAX_EXPLAINED:
             return (*_in_order(at_once)[:MAX_FAULTS], _stopped(seen, FaultKind.TOO_LARGE_TO_EXPLAIN, MAX_EXPLAINED))
-        explained = self._explainer.explain(slim, at_most=MAX_FAULTS + 1)
+        explained, whole = self._explainer.explain(slim, at_most=MAX_FAULTS)
         # What lxml saw where xmlschema saw nothing stands too: lxml's verdict is the one that counts.
         paths = {fault.path for fault in explained}
         found = _in_order([*explained, *(fault for fault in at_once if fault.path not in paths)])
-        if len(found) > MAX_FAULTS:
-            return (*found[:MAX_FAULTS], _stopped(seen, FaultKind.MORE_FAULTS, MAX_FAULTS))
-        return tuple(found)
+        told = found[:MAX_FAULTS]
+        if whole and len(found) == len(told):
+            return tuple(told)
+        return (*told, _stopped(seen, FaultKind.MORE_FAULTS, len(told)))
 
     def _valid(self, root: etree._Element) -> bool:
         return bool(self._schema.validate(root))

@@ -345,3 +345,22 @@ def test_a_clone_answers_as_the_first(schemas: SchemaSet) -> None:
     bad = changed("10:00:00+01:00", "kl. ti")
     assert clone.check(bad) == schemas.check(bad) != ()
     assert clone.accepts(document(MESSAGE))
+
+
+@pytest.mark.parametrize("value", ["dia:Nothing", "nobody:knows", "", "a:b:c", "xs:nothing", "mh:CS"])
+@pytest.mark.parametrize("name", ["type", "nil", "schemaLocation", "other"])
+def test_hostile_xsi_attributes_are_refused_or_ignored_and_never_stop_us(
+    schemas: SchemaSet, name: str, value: str
+) -> None:
+    declared = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xmlns:xs="http://www.w3.org/2001/XMLSchema"'
+    xml = changed("<MsgId>", f'<MsgId {declared} xsi:{name}="{value}">')
+    faults = schemas.check(xml)
+    assert bool(faults) is not schemas.accepts(xml)
+    assert all(fault.path in ("/MsgHead/MsgInfo/MsgId", "/MsgHead") for fault in faults)
+    assert name == "schemaLocation" or faults
+
+
+def test_nesting_as_deep_as_the_parser_allows_is_explained_as_far_as_it_goes(schemas: SchemaSet) -> None:
+    deep = "<Organisation>" * 240 + "</Organisation>" * 240
+    faults = schemas.check(changed("<Sender>", f"<Sender>{deep}"))
+    assert faults[0].kind is not FaultKind.MORE_FAULTS

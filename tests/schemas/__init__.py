@@ -1,0 +1,1 @@
+"""Our schemas held against the published ones."""
