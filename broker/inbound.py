@@ -20,6 +20,7 @@ from broker.envelope.xml import Xml, parse
 from broker.errors import (
     CannotOpen,
     Inconsistent,
+    MimeProblem,
     MustUnderstand,
     NotTrusted,
     Postponed,
@@ -241,7 +242,12 @@ def _open(came: Came, doors: Doors) -> tuple[bytes, Judged]:
         random=doors.randomness.bytes,
         allow_3des=party is not None and Switch.TRIPLE_DES in party.switches,
     )
-    content = mime.gunzip(opened.content) if mime.looks_like_gzip(opened.content) else opened.content
+    content = opened.content
+    if mime.looks_like_gzip(content):
+        try:
+            content = mime.gunzip(content)
+        except MimeProblem:  # by now every fault is the one fault
+            raise CannotOpen("what was opened does not unpack") from None
     judged = judge(
         content,
         schemas=doors.schemas(),

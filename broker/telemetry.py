@@ -242,7 +242,7 @@ def _attempted(attempt: Attempt, message: str | None) -> None:
         msg=message,
         delivery=attempt.delivery_id,
         eb_id=attempt.eb_id,
-        attempt=attempt.number,
+        attempt=attempt.number or None,
         result=attempt.result,
         http_status=attempt.http_status,
         error_id=attempt.error_id,
