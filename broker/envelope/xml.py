@@ -30,7 +30,7 @@ _DECLARATION = re.compile(
     rb"""(?:[ \t\r\n]+encoding[ \t\r\n]*=[ \t\r\n]*(?:"([A-Za-z0-9._-]+)"|'([A-Za-z0-9._-]+)'))?"""
     rb"""(?:[ \t\r\n]+standalone[ \t\r\n]*=[ \t\r\n]*(?:"yes"|"no"|'yes'|'no'))?[ \t\r\n]*\?>"""
 )
-_BLANK = re.compile(rb"[ \t\r\n]*")
+_NOT_BLANK = re.compile(rb"[^ \t\r\n]")
 _UTF8_BOM = b"\xef\xbb\xbf"
 
 
@@ -183,7 +183,10 @@ def _refuse_doctype(data: bytes, start: int) -> None:
     """Walk the prolog and raise MalformedXml at a DOCTYPE, before libxml2 would read what it declares."""
     at = start
     while True:
-        at = _BLANK.match(data, at).end()  # type: ignore[union-attr] # it matches the empty string too
+        markup = _NOT_BLANK.search(data, at)
+        if markup is None:
+            return
+        at = markup.start()
         if data.startswith(b"<!--", at):
             end, width = data.find(b"-->", at + 4), 3
         elif data.startswith(b"<?", at):

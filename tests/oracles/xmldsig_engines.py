@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import signxml
 import xmlsec
 from cryptography.hazmat.primitives import serialization
 from lxml import etree
+from signxml.algorithms import DigestAlgorithm, SignatureConstructionMethod, SignatureMethod
+from signxml.exceptions import InvalidDigest, InvalidSignature
+from signxml.signer import XMLSigner
+from signxml.verifier import SignatureConfiguration, XMLVerifier
 
 from broker.envelope import names, xml
 from broker.envelope.signature import STRICT, WITH_SHA1, SignaturePolicy
@@ -214,6 +217,12 @@ def _read(data: bytes) -> etree._Element:
     return xml.parse(data, max_bytes=MAX_BYTES).root
 
 
+def _written(root: etree._Element, shape: Shape) -> bytes:
+    out = io.BytesIO()
+    root.getroottree().write(out, encoding=shape.encoding)
+    return out.getvalue()
+
+
 def _signature(root: etree._Element) -> etree._Element:
     return next(root.iter(names.ds("Signature")))
 
@@ -230,15 +239,15 @@ class PythonXmlsec:
         """Return `data` with its empty ds:Signature filled in."""
         root = _read(data)
         context = xmlsec.SignatureContext()
-        context.key = xmlsec.Key.from_memory(_pem(key), xmlsec.KeyFormat.PEM)
-        context.key.load_cert_from_memory(_certificate(key), xmlsec.KeyFormat.PEM)
+        context.key = xmlsec.Key.from_memory(_pem(key), xmlsec.constants.KeyDataFormatPem)
+        context.key.load_cert_from_memory(_certificate(key), xmlsec.constants.KeyDataFormatPem)
         with self._parts(parts_of(shape)):
             context.sign(_signature(root))
-        return etree.tostring(root.getroottree(), encoding=shape.encoding)
+        return _written(root, shape)
 
     def verify(self, shape: Shape, data: bytes, parts: Mapping[str, bytes], key: KeyPair) -> bool:
         context = xmlsec.SignatureContext()
-        context.key = xmlsec.Key.from_memory(_certificate(key), xmlsec.KeyFormat.CERT_PEM)
+        context.key = xmlsec.Key.from_memory(_certificate(key), xmlsec.constants.KeyDataFormatCertPem)
         with self._parts(parts):
             try:
                 context.verify(_signature(_read(data)))
@@ -320,14 +329,14 @@ class Signxml:
             raise Cannot("e")
         if shape.prolog:
             raise Cannot("f")
-        signer = signxml.XMLSigner(
-            method=signxml.methods.enveloped,
+        signer = XMLSigner(
+            method=SignatureConstructionMethod.enveloped,
             signature_algorithm=self._SHORT[shape.method],
             digest_algorithm=self._SHORT[shape.digest],
             c14n_algorithm=shape.c14n,
         )
         root = signer.sign(_read(unsigned(shape)), key=_pem(key), cert=_certificate(key).decode())
-        return etree.tostring(root, encoding=shape.encoding)
+        return _written(root, shape)
 
     def verify(self, shape: Shape, data: bytes, parts: Mapping[str, bytes], key: KeyPair) -> bool:
         if shape.left_out:
@@ -336,21 +345,20 @@ class Signxml:
             raise Cannot("f")
         if "xml:lang" in shape.more and shape.c14n == C14N:
             raise Cannot("g")
-        weak = {
-            "signature_methods": frozenset({signxml.SignatureMethod.RSA_SHA256, signxml.SignatureMethod.RSA_SHA1}),
-            "digest_algorithms": frozenset({signxml.DigestAlgorithm.SHA256, signxml.DigestAlgorithm.SHA1}),
-        }
         by_uri = {names.cid(name): part for name, part in parts.items()}
         try:
-            signxml.XMLVerifier().verify(
+            XMLVerifier().verify(
                 _read(data),
                 x509_cert=_certificate(key).decode(),
                 uri_resolver=by_uri.__getitem__,
-                expect_config=signxml.SignatureConfiguration(
-                    require_x509=False, expect_references=1 + len(parts), **weak
+                expect_config=SignatureConfiguration(
+                    require_x509=False,
+                    expect_references=1 + len(parts),
+                    signature_methods=frozenset({SignatureMethod.RSA_SHA256, SignatureMethod.RSA_SHA1}),
+                    digest_algorithms=frozenset({DigestAlgorithm.SHA256, DigestAlgorithm.SHA1}),
                 ),
             )
-        except (signxml.InvalidDigest, signxml.InvalidSignature):
+        except (InvalidDigest, InvalidSignature):
             return False
         return True
 
