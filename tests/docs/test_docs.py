@@ -1,0 +1,38 @@
+"""The docs are true: what is made from the code is made from today's code, and every link leads somewhere."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.docs.lifecycle_page import PAGE, renewed
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#([^)\s]+))?\)")
+FUNCTION = re.compile(r"\[`([\w.]+)`\]\(\.\./(broker/[\w/]+\.py)\)")
+
+
+def test_the_lifecycle_page_is_made_from_the_lifecycle() -> None:
+    page = PAGE.read_text("utf-8")
+    assert renewed(page) == page, "run: python -m tests.docs.lifecycle_page"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_to_a_file(page: Path) -> None:
+    links = [target for target, _ in LINK.findall(page.read_text("utf-8")) if "://" not in target]
+    assert [target for target in links if not (page.parent / target).exists()] == []
+
+
+def test_each_step_of_the_path_names_a_function_that_is_there() -> None:
+    found = FUNCTION.findall(PAGE.read_text("utf-8"))
+    assert len(found) >= 25
+    for name, file in found:
+        tree = ast.parse((ROOT / file).read_text("utf-8"))
+        defined = {
+            node.name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        }
+        assert name.rpartition(".")[2] in defined, f"{name} is not in {file}"
