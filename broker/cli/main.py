@@ -1,0 +1,265 @@
+"""The command line. Each command loads what it needs when it runs, so that `broker --help` is there at once.
+
+Exit codes: 0 ok, 1 a problem was found, 2 the command line or a setting is wrong, 3 not found, 5 nothing to ask.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+from broker import __version__
+from broker.cli import exits
+from broker.cli.words import Language, language
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from broker.config import Settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_CONFIG = click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="BROKER_CONFIG",
+    default=Path("broker.toml"),
+    show_default=True,
+    help="The settings file; BROKER_CONFIG names it too.",
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Said:
+    """What the options before the command said."""
+
+    language: Language
+
+
+class _Broker(click.Group):
+    """Says what is wrong in one sentence, and exits with the code that it means."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from broker.errors import BrokerError
+
+        try:
+            return super().invoke(ctx)
+        except BrokerError as error:
+            _fail(f"{error.why}" + (f" ({error.hint})" if error.hint else ""), getattr(error, "exit_code", exits.USAGE))
+
+
+@click.group(cls=_Broker, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="broker")
+@click.option("--lang", type=click.Choice(["nb", "en"]), help="Language of answers; else by the system's locale.")
+@click.pass_context
+def main(ctx: click.Context, lang: str | None) -> None:
+    """A message broker for dialogue in municipal health care: not sent until its application receipt is home.
+
+    \b
+    Exit codes: 0 ok, 1 a problem was found, 2 wrong command line or setting,
+                3 not found, 5 neither broker nor store could be asked.
+    """
+    ctx.obj = _Said(language=language(os.environ, lang))
+
+
+@main.command()
+@_CONFIG
+def serve(config: Path) -> None:
+    """Run the broker until SIGTERM or Ctrl-C.
+
+    \b
+    Example: broker serve --config /etc/broker/broker.toml
+    """
+    import asyncio
+
+    from broker.config import load
+    from broker.daemon import serve as run
+    from broker.errors import StoreBroken
+
+    settings = load(config)
+    try:
+        asyncio.run(run(settings))
+    except StoreBroken as error:
+        _fail(error.why, exits.PROBLEM)
+    except KeyboardInterrupt:
+        return
+
+
+@main.command()
+@click.option("--stay", is_flag=True, help="Leave it running, with addresses to try.")
+@click.option("--dir", "folder", type=click.Path(path_type=Path, file_okay=False), help="Folder to make the sites in.")
+def demo(stay: bool, folder: Path | None) -> None:
+    """Show the whole path: three brokers with simulated EPJ systems, on this machine alone.
+
+    \b
+    Example: broker demo --stay
+    """
+    from broker.demo.run import main as run
+
+    sys.exit(run(stay, folder))
+
+
+@main.command()
+@click.argument("id")
+@_CONFIG
+@_JSON
+@click.pass_obj
+def show(said: _Said, id: str, config: Path, as_json: bool) -> None:
+    """Show a message by any ID: ours, its MsgId, a delivery, an inbox item, an eb:MessageId, a conversation.
+
+    Exits with 1 where it waits for a person.
+
+    \b
+    Example: broker show 0199f3a2-7c11
+    """
+    from broker.cli.ask import journey
+    from broker.config import load
+
+    found = journey(load(config), id)
+    if as_json:
+        _print_json(found)
+    if not found:
+        _fail("no message carries that id", exits.NOT_FOUND)
+    from broker.cli.show import Show, is_problem
+
+    if not as_json:
+        Show(_console(), said.language).journeys(found)
+    sys.exit(exits.PROBLEM if any(is_problem(each) for one in found for each in one["receivers"]) else exits.OK)
+
+
+@main.command()
+@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="How many at most.")
+@_CONFIG
+@_JSON
+@click.pass_obj
+def queue(said: _Said, limit: int, config: Path, as_json: bool) -> None:
+    """Show what is not finished, that which waits for a person first.
+
+    Exits with 1 where anything does.
+
+    \b
+    Example: broker queue --json
+    """
+    from broker.cli.ask import queue as ask
+    from broker.config import load
+
+    waiting = ask(load(config), limit)
+    if as_json:
+        _print_json(waiting)
+    from broker.cli.show import Show, is_problem
+
+    if not as_json:
+        Show(_console(), said.language).queue(waiting)
+    sys.exit(exits.PROBLEM if any(is_problem(each) for each in waiting) else exits.OK)
+
+
+@main.group()
+def addresses() -> None:
+    """Address records."""
+
+
+@addresses.command("check")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), required=False)
+@_CONFIG
+@_JSON
+@click.pass_obj
+def check(said: _Said, folder: Path | None, config: Path, as_json: bool) -> None:
+    """Read all address records and name what is wrong, or soon will be: those of FOLDER, else of the settings.
+
+    Exits with 1 where anything would stop a message.
+
+    \b
+    Example: broker addresses check addresses/
+    """
+    from broker.cli.check import Checked, show_checked
+
+    checked = Checked.of_folder(folder) if folder else Checked.of_settings(_load(config))
+    if as_json:
+        _print_json(checked.as_json())
+    else:
+        show_checked(checked, _console(), said.language)
+    sys.exit(exits.PROBLEM if checked.bad else exits.OK)
+
+
+@main.group()
+def keys() -> None:
+    """Our own keys."""
+
+
+@keys.command("new")
+@click.option("--organisation", help="Organisation number; else every one of the settings.")
+@click.option("--bits", type=click.Choice(["2048", "3072", "4096"]), default="3072", show_default=True)
+@click.option("--days", type=click.IntRange(1, 3650), default=730, show_default=True, help="How long they are valid.")
+@_CONFIG
+@_JSON
+def new(organisation: str | None, bits: str, days: int, config: Path, as_json: bool) -> None:
+    """Make a signing and an encryption key, each with a self-signed certificate, and the site's key where it lacks.
+
+    What is there already stays: new keys are another generation beside it.
+
+    \b
+    Example: broker keys new --organisation 900000101 --bits 2048
+    """
+    from broker.cli.make import make_keys
+
+    made = make_keys(_load(config), organisation=organisation, bits=int(bits), days=days)
+    if as_json:
+        _print_json(made)
+    else:
+        for each in made:
+            click.echo("\n".join(f"{what}: {path}" for what, path in each.items()))
+
+
+@main.group()
+def clients() -> None:
+    """EPJ systems that may call the API."""
+
+
+@clients.command("add")
+@click.argument("name")
+@click.option("--her", "hers", type=int, multiple=True, required=True, help="A HER-id that it speaks for; repeatable.")
+@_CONFIG
+@_JSON
+def add(name: str, hers: tuple[int, ...], config: Path, as_json: bool) -> None:
+    """Add the client NAME and print its token, once: only its hash is kept.
+
+    \b
+    Example: broker clients add "EPJ Fjordvik" --her 8000102 --her 8000103
+    """
+    from broker.cli.make import make_client
+
+    token = make_client(_load(config), name=name, hers=hers)
+    if as_json:
+        _print_json({"name": name, "hers": sorted(hers), "token": token})
+    else:
+        click.echo(token)
+        click.echo("Keep it now: it can't be shown again.", err=True)
+
+
+def _load(config: Path) -> "Settings":
+    from broker.config import load
+
+    return load(config)
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    # Piped output is for programs that look at lines: none is broken at a width that nobody has.
+    return Console(width=None if sys.stdout.isatty() else 200, highlight=False, soft_wrap=False)
+
+
+def _print_json(value: object) -> None:
+    import json
+
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def _fail(why: str, code: int) -> NoReturn:
+    click.echo(f"broker: {why}", err=True)
+    sys.exit(code)

@@ -1,0 +1,51 @@
+"""Makes keys and clients for what the settings say is hosted here."""
+
+from collections.abc import Collection
+
+from broker.config import Organisation, Settings, passphrase
+from broker.errors import Misconfigured
+from broker.lookup.clients_file import add_client
+from broker.lookup.clock import SystemClock
+from broker.lookup.new_keys import new_keys
+from broker.lookup.site_key import SITE_KEY, site_key
+
+
+def make_keys(settings: Settings, *, organisation: str | None, bits: int, days: int) -> list[dict[str, str]]:
+    """Make keys for one organisation of the settings, or for all, and say where they stand. Raises Misconfigured."""
+    chosen = [each for each in settings.organisation if organisation in (None, each.number)]
+    if not chosen:
+        hint = "one of " + ", ".join(each.number for each in settings.organisation)
+        raise Misconfigured("the settings have no such organisation", where="--organisation", hint=hint)
+    site_key(settings.data)
+    return [{"site key": str(settings.data / SITE_KEY)}, *(_keys(settings, each, bits, days) for each in chosen)]
+
+
+def make_client(settings: Settings, *, name: str, hers: Collection[int]) -> str:
+    """Add a client that speaks for HER-ids hosted here and return its token. Raises Misconfigured."""
+    foreign = sorted(set(hers) - settings.hosted.keys())
+    if foreign:
+        hint = "hosted are " + ", ".join(str(her) for her in sorted(settings.hosted))
+        raise Misconfigured(f"HER-id {foreign[0]} is not hosted here", where="--her", hint=hint)
+    return add_client(settings.clients, name=name, hers=set(hers))
+
+
+def _keys(settings: Settings, organisation: Organisation, bits: int, days: int) -> dict[str, str]:
+    try:
+        made = new_keys(
+            settings.keys,
+            organisation=organisation.number,
+            name=organisation.name,
+            now=SystemClock().now(),
+            bits=bits,
+            days=days,
+            passphrase=passphrase(settings),
+        )
+    except OSError as error:
+        raise Misconfigured(f"can't be written ({error.strerror})", where=str(settings.keys)) from None
+    return {
+        "organisation": organisation.number,
+        "signing key": str(made.signing_key),
+        "signing certificate": str(made.signing_certificate),
+        "encryption key": str(made.encryption_key),
+        "encryption certificate": str(made.encryption_certificate),
+    }

@@ -1,0 +1,152 @@
+"""How journeys and queues look in a terminal. Colours are for terminals alone, and NO_COLOR is kept: rich does both."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from broker.cli.words import Language, say
+from broker.diagnosis.standing import STOP_POINTS
+from broker.lifecycle import StopPoint
+
+Json = Mapping[str, Any]
+
+
+class Show:
+    """One console in one language."""
+
+    def __init__(self, console: Console, language: Language) -> None:
+        self._console, self._language = console, language
+
+    def journeys(self, found: Sequence[Json]) -> None:
+        """Print each message with its stop-points, the sentence, its events and attempts."""
+        for number, message in enumerate(found):
+            if number:
+                self._console.rule()
+            self._journey(message)
+
+    def queue(self, waiting: Sequence[Json]) -> None:
+        """Print what is not finished, one line each, and the sentence of what waits for a person."""
+        if not waiting:
+            self._console.print(self._say("nothing"))
+            return
+        table = self._table("message", "type", "to", "stop", "error", "ball", "since", "next")
+        for each in waiting:
+            table.add_row(
+                escape(str(each["messageId"])),
+                escape(str(each["type"])),
+                f"{each['receiverHerId']} {escape(str(each['receiverName']))}",
+                str(each["stopPoint"]),
+                str(each["errorId"] or ""),
+                self._say(f"ball.{each['ball']}"),
+                _time(each["receivedAt"]),
+                _time(each["nextAttemptAt"]),
+                style="bold red" if each["ball"] == "person" else "",
+            )
+        self._console.print(table)
+        told = {
+            (each["receiverHerId"], each["errorId"]): each
+            for each in reversed(waiting)
+            if each["ball"] == "person" and each["act"]
+        }
+        for each in told.values():
+            self._console.print(f"[bold]{each['errorId'] or ''}[/] {escape(self._text(each['sentence']))}")
+            self._console.print(f"  {self._say('act')}: {escape(self._text(each['act']))}")
+
+    def _journey(self, message: Json) -> None:
+        way = self._say(message["direction"])
+        self._console.print(
+            f"[bold]{self._say('message')} {message['id']}[/]  {way}  {escape(str(message['type']))}"
+            f"  {escape(str(message['process']))}/{escape(str(message['function']))}"
+        )
+        self._console.print(f"MsgId {escape(str(message['msgId']))}   sha256 {message['sha256']}   {message['size']} B")
+        sender = f"{message['senderHerId']} {escape(str(message['senderName']))}"
+        self._console.print(f"{self._say('from')} {sender}   {_time(message['receivedAt'])}")
+        for receiver in message["receivers"]:
+            self._receiver(message, receiver)
+        self._rows(
+            "events",
+            ("at", "event", "stop", "error"),
+            message["events"],
+            lambda event: (
+                _time(event["at"]),
+                " ".join(str(part) for part in (event["type"], *event["codes"], event["why"] or "") if part),
+                event["stopPoint"] or "",
+                event["errorId"] or "",
+            ),
+        )
+        self._rows(
+            "attempts",
+            ("number", "at", "endpoint", "http", "result", "error"),
+            message["attempts"],
+            lambda attempt: (
+                str(attempt["number"]),
+                _time(attempt["startedAt"]),
+                attempt["endpoint"],
+                str(attempt["httpStatus"] or ""),
+                attempt["result"],
+                attempt["errorId"] or "",
+            ),
+        )
+
+    def _receiver(self, message: Json, receiver: Json) -> None:
+        self._console.print(
+            f"\n[bold]{self._say('to')} {receiver['receiverHerId']} {escape(str(receiver['receiverName']))}[/]"
+        )
+        reached = StopPoint(receiver["stopPoint"])
+        times = _passed(message["events"], receiver)
+        for point in StopPoint:
+            if point.value[0] == reached.value[0]:
+                mark, style = ("●", "green") if point <= reached else ("○", "dim")
+                label = self._text({"nb": STOP_POINTS[point].nb, "en": STOP_POINTS[point].en})
+                self._console.print(f"  {mark} {point} {label}  {times.get(point, '')}".rstrip(), style=style)
+        self._console.print(f"  {escape(self._text(receiver['sentence']))}", style="bold")
+        if receiver["act"] and receiver.get("outcome", "open") == "open":
+            self._console.print(f"  {self._say('act')}: {escape(self._text(receiver['act']))}")
+
+    def _rows(
+        self, title: str, columns: Sequence[str], rows: Sequence[Json], cells: Callable[[Json], Sequence[str]]
+    ) -> None:
+        if rows:
+            table = self._table(*columns)
+            for row in rows:
+                table.add_row(*(escape(str(cell)) for cell in cells(row)))
+            self._console.print(f"\n[bold]{self._say(title)}[/]")
+            self._console.print(table)
+
+    def _table(self, *columns: str) -> Table:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for column in columns:
+            # An id must stay whole: it is what one copies.
+            table.add_column(self._say(column), no_wrap=column in ("message", "at", "stop", "error", "number", "ball"))
+        return table
+
+    def _text(self, text: Json) -> str:
+        return str(text[self._language])
+
+    def _say(self, key: str) -> str:
+        return say(key, self._language)
+
+
+def is_problem(receiver: Json) -> bool:
+    """Say whether a delivery waits for a person."""
+    return receiver.get("ball") == "person" and receiver.get("outcome", "open") == "open"
+
+
+def _passed(events: Sequence[Json], receiver: Json) -> dict[str, str]:
+    """Return when each stop-point was first passed on the way to this receiver."""
+    times: dict[str, str] = {}
+    for event in events:
+        mine = event["deliveryId"] in (None, receiver.get("deliveryId")) and event["stopPoint"]
+        if mine:
+            times.setdefault(event["stopPoint"], _time(event["at"]))
+    return times
+
+
+def _time(text: str | None) -> str:
+    """Return an instant in this machine's own time, to the second."""
+    return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M:%S}" if text else ""

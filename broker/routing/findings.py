@@ -1,0 +1,119 @@
+"""What a person should know of the address records before a message stumbles over it. Pure."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography.x509 import Certificate
+
+from broker.errors import PartnerUnusable, Unaddressable
+from broker.message import Text
+from broker.routing import choose
+from broker.routing.party import Directory, Party, PartyKind
+from broker.sealing.certificates import Use, organisation_number, usable
+
+SOON = 30  # days before a certificate's end from which it is spoken of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing about one record. `problem`: messages stop at it, now; else it is worth knowing."""
+
+    her_id: int
+    problem: bool
+    text: Text
+    error_id: str | None = None
+
+
+def findings(directory: Directory, *, ours: Collection[int], at: datetime) -> tuple[Finding, ...]:
+    """Return what is to be said of all records at the time `at`; `ours` are the HER-ids hosted here, where known."""
+    found: list[Finding] = []
+    for her in sorted({*ours} - directory.parties.keys()):
+        text = Text(nb="driftes her, men har ingen adresseoppføring", en="is hosted here and has no address record")
+        found.append(Finding(her_id=her, problem=True, text=text, error_id=choose.NO_RECORD))
+    for her, party in sorted(directory.parties.items()):
+        if not party.active:
+            found.append(Finding(her_id=her, problem=False, text=Text(nb="er nedlagt", en="is closed")))
+            continue
+        if her not in ours and party.kind is not PartyKind.ORGANISATION:
+            found += _of_partner(directory, party, ours, at)
+        found += _of_record(directory, party, at)
+    return tuple(found)
+
+
+def _of_partner(directory: Directory, party: Party, ours: Collection[int], at: datetime) -> Iterator[Finding]:
+    her = party.her_id
+    for ask in (
+        lambda: choose.endpoint(directory, her),
+        lambda: choose.recipient(directory, her, at),
+    ):
+        try:
+            ask()
+        except (Unaddressable, PartnerUnusable) as why:
+            yield Finding(her_id=her, problem=True, text=_TEXTS[why.error_id], error_id=why.error_id)
+    if not choose.signers(directory, her, at):
+        text = Text(
+            nb="har ikke noe brukbart signeringssertifikat; ingenting fra parten godtas",
+            en="has no usable signing certificate; nothing from it is accepted",
+        )
+        yield Finding(her_id=her, problem=True, text=text)
+    if ours and not any(directory.agreement(our, her) for our in ours):
+        text = Text(
+            nb="har ingen avtale ([[agreement]]) med noen av våre",
+            en="has no [[agreement]] with any of ours",
+        )
+        yield Finding(her_id=her, problem=False, text=text, error_id=choose.NO_AGREEMENT)
+
+
+def _of_record(directory: Directory, party: Party, at: datetime) -> Iterator[Finding]:
+    her = party.her_id
+    number = next((each.organisation_number for each in directory.lineage(her) if each.organisation_number), None)
+    for certificate, use in _certificates(party):
+        left = usable(certificate, use, at)
+        if left.ok and left.days_left < SOON:
+            days = left.days_left
+            text = Text(
+                nb=f"sertifikatet for {_USES[use].nb} går ut om {days} dager",
+                en=f"the certificate for {_USES[use].en} ends in {days} days",
+            )
+            yield Finding(her_id=her, problem=False, text=text)
+        owner = organisation_number(certificate)
+        if owner and number and owner != number:
+            text = Text(
+                nb=f"sertifikatet for {_USES[use].nb} tilhører {owner}, oppføringen {number}",
+                en=f"the certificate for {_USES[use].en} is of {owner}, the record of {number}",
+            )
+            yield Finding(her_id=her, problem=False, text=text)
+    if party.switches:
+        words = ", ".join(sorted(party.switches))
+        text = Text(nb=f"tillater det som ellers avvises: {words}", en=f"allows what is otherwise refused: {words}")
+        yield Finding(her_id=her, problem=False, text=text)
+
+
+def _certificates(party: Party) -> Iterator[tuple[Certificate, Use]]:
+    yield from ((certificate, Use.SIGN) for certificate in party.signing)
+    yield from ((certificate, Use.ENCRYPT) for certificate in party.encryption)
+
+
+_USES = {
+    Use.SIGN: Text(nb="signering", en="signing"),
+    Use.ENCRYPT: Text(nb="kryptering", en="encryption"),
+}
+
+_TEXTS = {
+    choose.NO_ENDPOINT: Text(nb="har ikke noe endepunkt", en="has no endpoint"),
+    choose.PARTY_CLOSED: Text(
+        nb="hører til en virksomhet som er nedlagt", en="belongs to an organisation that is closed"
+    ),
+    choose.NO_CERTIFICATE: Text(nb="har ikke noe krypteringssertifikat", en="has no encryption certificate"),
+    choose.CERTIFICATE_EXPIRED: Text(
+        nb="krypteringssertifikatet er utløpt", en="the encryption certificate has expired"
+    ),
+    choose.CERTIFICATE_NOT_YET_VALID: Text(
+        nb="krypteringssertifikatet er ikke gyldig ennå", en="the encryption certificate is not valid yet"
+    ),
+    choose.CERTIFICATE_OF_WRONG_USE: Text(
+        nb="krypteringssertifikatet kan ikke brukes til kryptering",
+        en="the encryption certificate is not for encryption",
+    ),
+}
