@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from broker.cli import exits
 from broker.config import Settings
-from broker.errors import BrokerError, Unaddressable
+from broker.errors import BrokerError
 from broker.web.unix import connected
 
 _PATIENCE = 10.0  # seconds
@@ -74,16 +74,7 @@ async def _read_store(settings: Settings, what: str, **how: str | int) -> list[A
         raise Unreachable("no broker runs, and there is no store", hint=f"looked in {settings.data}")
     store = await open_reader(settings.data, site_key=site_key(settings.data))
     try:
-        addresses = AddressFiles(settings.addresses)
-
-        def name(her: int) -> str:
-            try:
-                party = addresses.current().party(her)
-            except Unaddressable:
-                party = None
-            return party.name if party else "?"
-
-        operators = Operators(store, name=name, now=SystemClock().now)
+        operators = Operators(store, addresses=AddressFiles(settings.addresses), clock=SystemClock())
         return await (operators.journey(str(how["id"])) if what == "journey" else operators.queue(int(how["limit"])))
     finally:
         await store.close()

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from broker import __version__
 from broker.cli import exits
 from broker.cli.words import Language, language
 
@@ -54,7 +53,7 @@ class _Broker(click.Group):
 
 
 @click.group(cls=_Broker, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="broker")
+@click.version_option(package_name="digihelse-broker", prog_name="broker")
 @click.option("--lang", type=click.Choice(["nb", "en"]), help="Language of answers; else by the system's locale.")
 @click.pass_context
 def main(ctx: click.Context, lang: str | None) -> None:
@@ -79,15 +78,8 @@ def serve(config: Path) -> None:
 
     from broker.config import load
     from broker.daemon import serve as run
-    from broker.errors import StoreBroken
 
-    settings = load(config)
-    try:
-        asyncio.run(run(settings))
-    except StoreBroken as error:
-        _fail(error.why, exits.PROBLEM)
-    except KeyboardInterrupt:
-        return
+    sys.exit(asyncio.run(run(load(config))))
 
 
 @main.command()

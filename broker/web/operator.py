@@ -3,9 +3,8 @@
 The running broker answers over a Unix socket; where none runs, the command line asks the same of the store itself.
 """
 
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -13,9 +12,9 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from broker.diagnosis import CAUSES, Standing, stand, stand_item
-from broker.errors import BrokerError
+from broker.errors import BrokerError, Unaddressable
 from broker.message import Attempt, InboxItem, Kind, Message, StoredEvent, Work
-from broker.ports import Delivered
+from broker.ports import Addresses, Clock, Delivered, Doors
 from broker.web import shapes
 from broker.web.unix import bound, removed
 
@@ -48,10 +47,10 @@ class Reads(Protocol):
 
 
 class Operators:
-    """The answers, as JSON. `name` gives a HER-id's name, `now` the time."""
+    """The answers, as JSON."""
 
-    def __init__(self, store: Reads, *, name: Callable[[int], str], now: Callable[[], datetime]) -> None:
-        self._store, self._name, self._now = store, name, now
+    def __init__(self, store: Reads, *, addresses: Addresses, clock: Clock) -> None:
+        self._store, self._addresses, self._now = store, addresses, clock.now
 
     async def journey(self, id: str) -> list[shapes.Json]:
         """Return every message that carries the id, each with receivers, events and attempts; at most 20."""
@@ -119,6 +118,13 @@ class Operators:
             envelope=work.envelope,
         )
 
+    def _name(self, her: int) -> str:
+        try:
+            party = self._addresses.current().party(her)
+        except Unaddressable:
+            party = None
+        return party.name if party else "?"
+
     def _more(self, standing: Standing, receiver: int) -> shapes.Json:
         cause = CAUSES.get(standing.error_id) if standing.error_id else None
         return {
@@ -128,8 +134,9 @@ class Operators:
         }
 
 
-def make_operator_app(operators: Operators) -> web.Application:
+def make_operator_app(doors: Doors) -> web.Application:
     """Return the application behind the socket: `/journey?id=` and `/queue?limit=`."""
+    operators = Operators(doors.store, addresses=doors.addresses, clock=doors.clock)
 
     async def journey(request: web.Request) -> web.Response:
         found = await operators.journey(request.query.get("id", ""))
@@ -152,13 +159,12 @@ def make_operator_app(operators: Operators) -> web.Application:
 
 
 @asynccontextmanager
-async def answering_operators(operators: Operators, path: Path) -> AsyncIterator[None]:
-    """Answer operators at the socket `path`; it is gone in the end. Raises Misconfigured where it can't be made."""
-    runner = web.AppRunner(make_operator_app(operators), handle_signals=False, access_log=None, shutdown_timeout=1.0)
+async def operator_socket(app: web.Application, path: Path) -> AsyncIterator[None]:
+    """Answer operators at the socket `path`, which is gone in the end. Raises Misconfigured where it can't be made."""
+    runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        listener = bound(path)
-        await web.SockSite(runner, listener).start()
+        await web.SockSite(runner, bound(path)).start()
         yield
     finally:
         await runner.cleanup()

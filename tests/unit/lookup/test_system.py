@@ -13,7 +13,6 @@ import pytest
 import broker
 from broker.errors import Misconfigured
 from broker.lookup.clock import SystemClock
-from broker.lookup.codes import code_lists
 from broker.lookup.cpu import CpuPool
 from broker.lookup.process_files import ProcessFiles
 from broker.lookup.randomness import SystemRandomness
@@ -123,18 +122,9 @@ def test_each_thread_has_its_own_schemas_and_keeps_them() -> None:
     assert len({id(first) for first, _ in pairs}) == 4
 
 
-def test_schemas_and_code_lists_that_are_not_there_are_named(tmp_path: Path) -> None:
+def test_schemas_that_are_not_there_are_named(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match="no schema"):
         schema_files(tmp_path)
-    with pytest.raises(Misconfigured, match="no code list"):
-        code_lists(tmp_path)
-    (tmp_path / "1.toml").write_bytes(b"\xff")
-    with pytest.raises(Misconfigured, match="UTF-8"):
-        code_lists(tmp_path)
-
-
-def test_the_shipped_code_lists_are_read() -> None:
-    assert "8221" in code_lists(shipped("schemas") / "codes").lists
 
 
 def copied(tmp_path: Path) -> Path:
