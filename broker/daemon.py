@@ -8,10 +8,9 @@ import asyncio
 import signal
 import ssl
 from contextlib import AsyncExitStack
-from importlib.metadata import version
 from pathlib import Path
 
-from broker import telemetry
+from broker import __version__, telemetry
 from broker.config import Listener, Settings, passphrase, site
 from broker.errors import Misconfigured, StoreBroken
 from broker.lookup.address_files import AddressFiles
@@ -81,7 +80,7 @@ async def _run(settings: Settings, stack: AsyncExitStack, broken: asyncio.Future
     )
     wake = asyncio.Event()
     doors = Doors(
-        site=site(settings, software=SOFTWARE, version=version("digihelse-broker")),
+        site=site(settings, software=SOFTWARE, version=__version__),
         store=store,
         carrier=BrokenCircuit(carrier, breaker),
         addresses=addresses,
@@ -118,7 +117,8 @@ async def _run(settings: Settings, stack: AsyncExitStack, broken: asyncio.Future
         ]
         async with AsyncExitStack() as listeners:
             grace = settings.timeouts.stop.total_seconds()
-            await listeners.enter_async_context(operator_socket(make_operator_app(doors), settings.socket))
+            operators = make_operator_app(doors)
+            await listeners.enter_async_context(operator_socket(operators, settings.socket))
             for app, door in (
                 (make_partner_app(doors, room=room, pace=pace), settings.partner),
                 (make_epj_app(doors, clients, room=room, pace=pace), settings.epj),

@@ -1,4 +1,4 @@
-"""Makes the diagram and tables of docs/path-of-a-message.md from the lifecycle: `python -m tests.docs.lifecycle_page`."""
+"""Makes the diagram and tables of docs/path-of-a-message.md: `python -m tests.docs.lifecycle_page`."""
 
 from pathlib import Path
 
