@@ -40,7 +40,7 @@ from broker.envelope.xmldsig import (
 from broker.errors import NotTrusted
 from broker.sealing.keys import SigningKey
 
-_HASHES: Mapping[str, hashes.HashAlgorithm] = {RSA_SHA256: hashes.SHA256(), RSA_SHA1: hashes.SHA1()}  # noqa: S303
+_HASHES: Mapping[str, hashes.HashAlgorithm] = {RSA_SHA256: hashes.SHA256(), RSA_SHA1: hashes.SHA1()}  # noqa: S303 - by record
 _DIGESTS = {SHA256: hashlib.sha256, SHA1: hashlib.sha1}
 
 # An element of these that is left out of the digest would be read and not signed.

@@ -30,6 +30,7 @@ _DECLARATION = re.compile(
     rb"""(?:[ \t\r\n]+encoding[ \t\r\n]*=[ \t\r\n]*(?:"([A-Za-z0-9._-]+)"|'([A-Za-z0-9._-]+)'))?"""
     rb"""(?:[ \t\r\n]+standalone[ \t\r\n]*=[ \t\r\n]*(?:"yes"|"no"|'yes'|'no'))?[ \t\r\n]*\?>"""
 )
+_BLANKS = " \t\r\n"  # those of XML, and not the many of Unicode: an id followed by one of those is another id
 _NOT_BLANK = re.compile(rb"[^ \t\r\n]")
 _UTF8_BOM = b"\xef\xbb\xbf"
 
@@ -119,7 +120,7 @@ def text(element: etree._Element) -> str:
     """Return the text of an element without blanks round it. Raises OtherXml where it holds elements."""
     if len(element):
         raise OtherXml(f"{local(element)} must hold text only", location=location(element))
-    return (element.text or "").strip()
+    return (element.text or "").strip(_BLANKS)
 
 
 def decode_base64(value: str) -> bytes:
@@ -127,7 +128,9 @@ def decode_base64(value: str) -> bytes:
 
     Raises ValueError for anything else that is not base64.
     """
-    return base64.b64decode("".join(value.split()), validate=True)
+    for blank in _BLANKS:
+        value = value.replace(blank, "")
+    return base64.b64decode(value, validate=True)
 
 
 def local(element: etree._Element) -> str:

@@ -128,6 +128,14 @@ def test_no_canonical_form_is_a_refusal() -> None:
         xml.c14n(parse(b'<a xmlns="relative"><b/></a>').root)
 
 
+def test_blanks_are_those_of_xml() -> None:
+    assert xml.text(parse("<a> \t8140121\u00a0\r\n</a>".encode()).root) == "8140121\u00a0"
+    assert xml.decode_base64(" QU\r\n\tI= ") == b"AB"
+    for value in ("QUI", "QUI=\u00a0", "QU*I=", "QUI==="):
+        with pytest.raises(ValueError):
+            xml.decode_base64(value)
+
+
 def test_helpers_see_direct_children_only_and_each_once() -> None:
     root = parse(b"<Envelope><Header><x><y/></x><z/><z/><t>1<u/></t></Header></Envelope>").root
     header = xml.required_child(root, "Header")
