@@ -20,13 +20,12 @@ class FaultKind(StrEnum):
     TOO_MANY_ELEMENTS = "too-many-elements"  # `element` stands here more than `limit` times
     UNEXPECTED_TEXT = "unexpected-text"  # text where only elements, or nothing, may stand
     MISSING_ATTRIBUTE = "missing-attribute"
-    UNEXPECTED_ATTRIBUTE = "unexpected-attribute"
+    UNEXPECTED_ATTRIBUTE = "unexpected-attribute"  # `xsi:type` and `xsi:nil` where they cannot be used too
     BAD_VALUE = "bad-value"  # not of type `type_name`, or against its `facet` with `limit`
     FIXED_VALUE = "fixed-value"  # must be exactly `limit`
-    UNUSABLE_XSI = "unusable-xsi"  # an xsi:type or xsi:nil that this element cannot have
     DUPLICATE_ID = "duplicate-id"  # an xs:ID that the document already has
     OTHER = "other"
-    MORE_FAULTS = "more-faults"  # looking stopped after `limit` faults: there may be more
+    MORE_FAULTS = "more-faults"  # looking stopped after `limit` faults
     TOO_LARGE_TO_EXPLAIN = "too-large-to-explain"  # over `limit` bytes: only the faults seen first are listed
 
 

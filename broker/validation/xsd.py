@@ -3,10 +3,9 @@
 Schemas are given as bytes. No URL is opened, no path read, and what an instance says of schemas (xsi:schemaLocation)
 is never followed.
 
-A SchemaSet belongs to one thread: libxml2 keeps its error log on the schema object. Each thread takes a `clone()`.
-Building one (`from_bytes`, `clone`) races in libxml2: callers hold one lock round it. `check` builds the explaining
-half at the first document that is not valid, and shares it with all clones: callers that use several threads call
-`accepts` freely, and `check` under that same lock, one at a time.
+A SchemaSet belongs to one thread: libxml2 keeps its error log on the schema object. Each thread takes a `clone()`,
+which shares nothing that changes. Building one (`from_bytes`, `clone`) races in libxml2: callers hold one lock round
+it. Nothing else needs one.
 """
 
 from collections.abc import Collection, Mapping
@@ -41,37 +40,38 @@ class Driver:
 
 MSGHEAD_DRIVER = Driver(file="msghead.xsd", roots=frozenset({f"{{{MSGHEAD}}}MsgHead"}))
 APPREC_DRIVER = Driver(file="apprec.xsd", roots=frozenset({f"{{{APPREC_10}}}AppRec", f"{{{APPREC_11}}}AppRec"}))
-DOCUMENT_DRIVER = Driver(file="documents.xsd", roots=MSGHEAD_DRIVER.roots | APPREC_DRIVER.roots)
+DRIVERS = (MSGHEAD_DRIVER, APPREC_DRIVER)  # every document that the broker takes
 
 
 class SchemaSet:
-    """The compiled schemas for one kind of document. Belongs to one thread; see the module."""
+    """Our schemas, compiled: for each kind of document its own. Belongs to one thread; see the module."""
 
-    def __init__(self, *, files: Mapping[str, bytes], driver: Driver, explainer: Explainer, top: bytes) -> None:
+    def __init__(self, *, files: Mapping[str, bytes], tops: Mapping[Driver, bytes], vocabulary: Vocabulary) -> None:
         """Use `from_bytes` or `clone`."""
-        self._files, self._driver, self._explainer, self._top = files, driver, explainer, top
-        self._schema = _compile(files, top, driver.file)
+        self._files, self._tops, self._vocabulary = files, tops, vocabulary
+        kinds = {driver: _Kind(files, top, driver.file, vocabulary) for driver, top in tops.items()}
+        self._kinds = {root: kind for driver, kind in kinds.items() for root in driver.roots}
 
     @classmethod
     def from_bytes(
-        cls, files: Mapping[str, bytes], *, driver: Driver = DOCUMENT_DRIVER, also: Collection[str] = ()
+        cls, files: Mapping[str, bytes], *, drivers: Collection[Driver] = DRIVERS, also: Collection[str] = ()
     ) -> "SchemaSet":
-        """Compile the driver out of `files`: names relative to the schema folder (`kith/types.xsd`) to their bytes.
+        """Compile the drivers out of `files`: names relative to the schema folder (`kith/types.xsd`) to their bytes.
 
         `also` names further files to import, each with a target namespace: an operator's schema for a companion.
         Takes about 4 ms. Raises Misconfigured where a file is missing or is not a schema.
         """
-        vocabulary = Vocabulary.of(files)
-        for name in (driver.file, *also):
+        for name in (*(driver.file for driver in drivers), *also):
             if name not in files:
                 raise Misconfigured("the schema file is missing", where=name)
-        top = _top_schema(driver.file, {name: vocabulary.targets[name] for name in also})
-        explainer = Explainer(files=files, top=top, base=_BASE, vocabulary=vocabulary)
-        return cls(files=files, driver=driver, explainer=explainer, top=top)
+        vocabulary = Vocabulary.of(files)
+        imports = {name: vocabulary.targets[name] for name in also}
+        tops = {driver: _top_schema(driver.file, imports) for driver in drivers}
+        return cls(files=files, tops=tops, vocabulary=vocabulary)
 
     def clone(self) -> "SchemaSet":
         """Return the same schemas compiled anew, for another thread. Takes about 2 ms."""
-        return SchemaSet(files=self._files, driver=self._driver, explainer=self._explainer, top=self._top)
+        return SchemaSet(files=self._files, tops=self._tops, vocabulary=self._vocabulary)
 
     def accepts(self, xml: Xml, *, carried: frozenset[str] = frozenset()) -> bool:
         """Return whether the document is valid (0.1 ms for 10 KB).
@@ -79,7 +79,8 @@ class SchemaSet:
         `carried` are namespaces whose elements are carried without a schema directly under RefDoc/Content: validation
         looks past them. One for which these schemas have declarations is validated all the same.
         """
-        return xml.root.tag in self._driver.roots and self._valid(self._looked_at(xml.root, carried))
+        kind = self._kinds.get(str(xml.root.tag))
+        return kind is not None and kind.accepts(self._looked_at(xml.root, carried))
 
     def check(self, xml: Xml, *, carried: frozenset[str] = frozenset()) -> tuple[SchemaFault, ...]:
         """Return every fault of the document, in its order; nothing if and only if `accepts`.
@@ -87,38 +88,15 @@ class SchemaSet:
         Fifty at most, then MORE_FAULTS. A document over 256 KB, attachments not counted, is not gone through whole:
         the faults that lxml saw are followed by TOO_LARGE_TO_EXPLAIN.
         """
-        if xml.root.tag not in self._driver.roots:
+        kind = self._kinds.get(str(xml.root.tag))
+        if kind is None:
             return (self._unknown_root(xml.root),)
         seen = self._looked_at(xml.root, carried)
-        if self._valid(seen):
-            return ()
-        logged: Any = self._schema.error_log  # its stub is not iterable
-        at_once = faults_in_log(seen, list(logged), self._explainer.vocabulary)
-        return self._explained(seen, at_once)
-
-    def _explained(self, seen: etree._Element, at_once: list[SchemaFault]) -> tuple[SchemaFault, ...]:
-        # Attachments would use up the bytes that we may explain; lxml's word on them is enough.
-        slim = deepcopy(seen)
-        for child in _contents(slim):
-            if child.tag == _ATTACHMENT and not len(child):
-                child.text = None
-        if len(etree.tostring(slim, encoding="utf-8")) > MAX_EXPLAINED:
-            return (*_in_order(at_once)[:MAX_FAULTS], _stopped(seen, FaultKind.TOO_LARGE_TO_EXPLAIN, MAX_EXPLAINED))
-        explained, whole = self._explainer.explain(slim, at_most=MAX_FAULTS)
-        # What lxml saw where xmlschema saw nothing stands too: lxml's verdict is the one that counts.
-        paths = {fault.path for fault in explained}
-        found = _in_order([*explained, *(fault for fault in at_once if fault.path not in paths)])
-        told = found[:MAX_FAULTS]
-        if whole and len(found) == len(told):
-            return tuple(told)
-        return (*told, _stopped(seen, FaultKind.MORE_FAULTS, len(told)))
-
-    def _valid(self, root: etree._Element) -> bool:
-        return bool(self._schema.validate(root))
+        return () if kind.accepts(seen) else kind.refusal(seen)
 
     def _looked_at(self, root: etree._Element, carried: frozenset[str]) -> etree._Element:
         """Return the tree to validate: the document's own, or a copy without what is carried."""
-        without = carried - self._explainer.vocabulary.namespaces
+        without = carried - self._vocabulary.namespaces
         if not without or not any(_namespace(child) in without for child in _contents(root)):
             return root
         copied = deepcopy(root)
@@ -128,11 +106,41 @@ class SchemaSet:
         return copied
 
     def _unknown_root(self, root: etree._Element) -> SchemaFault:
-        name = self._explainer.vocabulary.name(str(root.tag))
-        expected = tuple(sorted({etree.QName(known).localname for known in self._driver.roots}))
+        name = self._vocabulary.name(str(root.tag))
+        expected = tuple(sorted({etree.QName(known).localname for known in self._kinds}))
         return SchemaFault(
             kind=FaultKind.UNKNOWN_ROOT, line=line_of(root), path=f"/{name}", element=name, expected=expected
         )
+
+
+class _Kind:
+    """The schemas for one kind of document: what decides, and what explains."""
+
+    def __init__(self, files: Mapping[str, bytes], top: bytes, name: str, vocabulary: Vocabulary) -> None:
+        self._schema = _compile(files, top, name)
+        self._explainer = Explainer(files=files, top=top, base=_BASE, vocabulary=vocabulary)
+
+    def accepts(self, root: etree._Element) -> bool:
+        return bool(self._schema.validate(root))
+
+    def refusal(self, root: etree._Element) -> tuple[SchemaFault, ...]:
+        """Return the faults of the tree that was refused last."""
+        log: Any = self._schema.error_log  # its stub is not iterable
+        at_once = faults_in_log(root, list(log), self._explainer.vocabulary)
+        # Attachments would use up the bytes that we may explain; lxml's word on them is enough.
+        slim = deepcopy(root)
+        for child in _contents(slim):
+            if child.tag == _ATTACHMENT and not len(child):
+                child.text = None
+        if len(etree.tostring(slim, encoding="utf-8")) > MAX_EXPLAINED:
+            return (*_in_order(at_once)[:MAX_FAULTS], _stopped(root, FaultKind.TOO_LARGE_TO_EXPLAIN, MAX_EXPLAINED))
+        explained = self._explainer.explain(slim, at_most=MAX_FAULTS + 1)
+        # What lxml saw where xmlschema saw nothing stands too: lxml's verdict is the one that counts.
+        paths = {fault.path for fault in explained}
+        found = _in_order([*explained, *(fault for fault in at_once if fault.path not in paths)])
+        if len(found) > MAX_FAULTS:
+            return (*found[:MAX_FAULTS], _stopped(root, FaultKind.MORE_FAULTS, MAX_FAULTS))
+        return tuple(found)
 
 
 class _SchemaResolver(etree.Resolver):

@@ -6,7 +6,7 @@ import pytest
 
 from broker.envelope.xml import parse
 from broker.validation.faults import FaultKind
-from broker.validation.xsd import APPREC_DRIVER, MSGHEAD_DRIVER, SchemaSet
+from broker.validation.xsd import MSGHEAD_DRIVER, SchemaSet
 from tests.schemas import differential
 from tests.schemas.official import Official, reference_or_skip
 
@@ -37,7 +37,7 @@ def _documents(folder: Path, kind: str) -> list[Path]:
 
 
 def test_published_receipts_are_valid(folder: Path) -> None:
-    ours = SchemaSet.from_bytes(differential.our_files(), driver=APPREC_DRIVER)
+    ours = SchemaSet.from_bytes(differential.our_files())
     receipts = _documents(folder, "apprec")
     assert len(receipts) >= 6
     for file in receipts:
@@ -45,7 +45,7 @@ def test_published_receipts_are_valid(folder: Path) -> None:
 
 
 def test_published_dialogues_are_valid_but_for_documents_that_have_no_schema_here(folder: Path) -> None:
-    ours = SchemaSet.from_bytes(differential.our_files(), driver=MSGHEAD_DRIVER)
+    ours = SchemaSet.from_bytes(differential.our_files())
     official = Official(folder, MSGHEAD_DRIVER.file)
     dialogues = _documents(folder, "dialogue")
     assert len(dialogues) >= 5

@@ -1,7 +1,9 @@
 """Validity by our schemas: what is told of a fault, what is never told, and what is never opened."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from lxml import etree
@@ -10,7 +12,7 @@ from broker.envelope.names import APPREC_10, APPREC_11
 from broker.envelope.xml import Xml, parse
 from broker.errors import Misconfigured
 from broker.validation.faults import FaultKind, SchemaFault
-from broker.validation.xsd import APPREC_DRIVER, MAX_EXPLAINED, MAX_FAULTS, MSGHEAD_DRIVER, SchemaSet
+from broker.validation.xsd import APPREC_DRIVER, MAX_EXPLAINED, MAX_FAULTS, SchemaSet
 
 SCHEMAS = Path(__file__).parents[3] / "schemas"
 FILES = {file.relative_to(SCHEMAS).as_posix(): file.read_bytes() for file in SCHEMAS.rglob("*.xsd")}
@@ -45,7 +47,7 @@ APPREC = """<AppRec xmlns="http://www.kith.no/xmlstds/apprec/{version}"><MsgType
 
 @pytest.fixture(scope="module")
 def schemas() -> SchemaSet:
-    return SchemaSet.from_bytes(FILES, driver=MSGHEAD_DRIVER)
+    return SchemaSet.from_bytes(FILES)
 
 
 def document(text: str) -> Xml:
@@ -68,18 +70,25 @@ def test_a_valid_message_has_no_fault_however_often_it_is_asked(schemas: SchemaS
     assert [schemas.check(xml) for _ in range(2)] == [(), ()]
 
 
-def test_a_receipt_of_either_version_is_valid_by_the_receipts_schemas_alone(schemas: SchemaSet) -> None:
-    receipts = SchemaSet.from_bytes(FILES, driver=APPREC_DRIVER)
+def test_a_receipt_of_either_version_is_valid_but_never_inside_a_message(schemas: SchemaSet) -> None:
     for version in (APPREC_10, APPREC_11):
-        receipt = document(APPREC.format(version=version.rpartition("/")[2]))
-        assert receipts.check(receipt) == ()
-        assert only(schemas.check(receipt)).kind is FaultKind.UNKNOWN_ROOT
+        receipt = APPREC.format(version=version.rpartition("/")[2])
+        assert schemas.check(document(receipt)) == ()
+        assert only(schemas.check(with_content(receipt))).kind is FaultKind.NO_SCHEMA
+
+
+def test_a_set_for_one_kind_of_document_refuses_the_other() -> None:
+    receipts = SchemaSet.from_bytes(FILES, drivers=[APPREC_DRIVER])
     assert only(receipts.check(document(MESSAGE))).expected == ("AppRec",)
 
 
 def test_a_piece_of_a_message_is_not_a_message(schemas: SchemaSet) -> None:
     assert only(schemas.check(document(NOTE))) == SchemaFault(
-        kind=FaultKind.UNKNOWN_ROOT, line=1, path="/Dialogmelding", element="Dialogmelding", expected=("MsgHead",)
+        kind=FaultKind.UNKNOWN_ROOT,
+        line=1,
+        path="/Dialogmelding",
+        element="Dialogmelding",
+        expected=("AppRec", "MsgHead"),
     )
 
 
@@ -338,6 +347,21 @@ def test_the_same_id_twice_is_a_fault_each_time_it_is_looked_at(schemas: SchemaS
 def test_an_object_identifier_made_to_backtrack_is_answered_at_once(schemas: SchemaSet) -> None:
     hostile = "1" * 5000 + "x"
     assert only(schemas.check(changed("2.16.578.1.12.4.1.1.9051", hostile))).facet == "pattern"
+
+
+def test_threads_with_a_clone_each_may_all_be_refused_at_once(schemas: SchemaSet) -> None:
+    bad = [MESSAGE.replace("10:00:00+01:00", f"kl. {hour}").replace("<MsgType V=", "<MsgType X=") for hour in range(8)]
+    clones = [schemas.clone() for _ in range(4)]
+    together = Barrier(4)
+
+    def refused(clone: SchemaSet) -> list[tuple[SchemaFault, ...]]:
+        together.wait(timeout=20)
+        return [clone.check(document(text)) for text in bad]
+
+    with ThreadPoolExecutor(4) as pool:
+        told = list(pool.map(refused, clones))
+    expected = [schemas.check(document(text)) for text in bad]
+    assert told == [expected] * 4
 
 
 def test_a_clone_answers_as_the_first(schemas: SchemaSet) -> None:
