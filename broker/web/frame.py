@@ -44,9 +44,7 @@ class Frame:
                 except Exception as error:
                     response = self._answer(request, request_id, error)
                 response.headers["X-Request-Id"] = request_id
-                response.headers["Cache-Control"] = "no-store"
-                response.headers["X-Content-Type-Options"] = "nosniff"
-                response.headers["Server"] = "digihelse"
+                dress(response)
             telemetry.answered(
                 door=self.door, route=_route(request), status=response.status, seconds=time.monotonic() - began
             )
@@ -76,6 +74,13 @@ class Frame:
             request=request_id,
             client=client.name if client else None,
         )
+
+
+def dress(response: web.StreamResponse) -> None:
+    """Set what every answer carries: nothing is kept on its way, and nothing tells what we are made of."""
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Server"] = "digihelse"
 
 
 def _route(request: web.Request) -> str:

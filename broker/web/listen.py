@@ -12,8 +12,10 @@ from broker import telemetry
 from broker.diagnosis import causes
 from broker.errors import Misconfigured
 from broker.web.bodies import MAX_HEADERS
+from broker.web.frame import dress
 from broker.web.problems import as_response, stop
 
+_HANDSHAKE: Final = 10.0  # seconds; asyncio's own minute lets silent connections gather
 MOST_CONNECTIONS: Final = 400  # of one listener: two of them leave files enough to the store under a limit of 1024
 
 _LIMITS: Final[dict[str, Any]] = {
@@ -47,15 +49,20 @@ async def listening(
     require_c_parser()
     runner = _Runner(app, handle_signals=False, shutdown_timeout=grace)
     await runner.setup()
+    assert runner.server is not None  # set up just now
     try:
-        site = web.TCPSite(runner, host, port, ssl_context=tls, backlog=128)
         try:
-            await site.start()
+            listener = await get_running_loop().create_server(
+                runner.server, host, port, ssl=tls, backlog=128, ssl_handshake_timeout=_HANDSHAKE if tls else None
+            )
         except OSError as error:
             raise Misconfigured(
                 f"cannot listen ({error.strerror})", where=f"{host}:{port}", hint="choose a free port of this machine"
             ) from None
-        yield int(runner.addresses[0][1])
+        try:
+            yield int(listener.sockets[0].getsockname()[1])
+        finally:
+            listener.close()
     finally:
         await runner.cleanup()
 
@@ -89,6 +96,7 @@ class _Connection(web.RequestHandler):
         why = stop(400, causes.BAD_REQUEST, "Dette er ikke HTTP som leses her.", "This is no HTTP that is read here.")
         telemetry.turned_away(door="http", status=400, error_id=causes.BAD_REQUEST, request=None)
         response = as_response(why.problem, language="nb", request_id=None)
+        dress(response)
         response.force_close()
         return response
 

@@ -161,7 +161,7 @@ async def test_a_peer_that_does_not_speak_tls() -> None:
 
 
 async def test_a_certificate_that_we_do_not_trust_and_the_same_one_trusted(tmp_path: Path) -> None:
-    server, client = _tls(tmp_path)
+    server, client = contexts(tmp_path)
     async with _peer(_answer(b"HTTP/1.1 204 No Content\r\n\r\n"), server) as endpoint:
         assert await _fails(endpoint) == ("MB-3203", False)
         async with https_carrier(tls=client) as carrier:
@@ -281,7 +281,8 @@ async def test_a_cancelled_post_is_cancelled_and_nothing_else() -> None:
     assert posting.cancelled()
 
 
-def _tls(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+def contexts(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Return the TLS contexts of a server on loopback, and of a client that trusts it."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     begin, end = datetime(2020, 1, 1, tzinfo=UTC), datetime(2060, 1, 1, tzinfo=UTC)
     certificate = new_certificate("127.0.0.1", "987654321", Use.SIGN, begin, end, key, serial=1)

@@ -18,6 +18,7 @@ from broker.web import listen
 from broker.web.app import make_partner_app
 from broker.web.bodies import Pace, Room
 from broker.web.listen import listening
+from tests.unit.transport.test_https import contexts
 from tests.unit.web.rig import TOKEN, XML, Rig, rig, story
 from tests.unit.web.values import message
 
@@ -102,6 +103,14 @@ async def test_an_h2c_offer_with_a_plain_body_is_answered_in_http_1(
     assert [call[1] for call in receive] == [b"<e/>", b"<e/>"]
 
 
+async def test_a_client_that_waits_for_100_continue_is_told_to_go_on(
+    doors: Rig, accept: list[tuple[object, ...]]
+) -> None:
+    reply = await doors.ask("POST", POST, data=b"<e/>", headers=XML, expect100=True)
+    assert reply.status == 202
+    assert len(accept) == 1
+
+
 async def test_a_body_that_ends_too_soon_never_reaches_the_story(doors: Rig, accept: list[tuple[object, ...]]) -> None:
     for framing, body in (
         (b"Content-Length: 100\r\n\r\n", b"<half"),
@@ -147,6 +156,7 @@ async def test_what_is_no_http_is_answered_without_quoting_it(
     assert _status(answer) == 400
     assert b"application/problem+json" in answer
     assert b"Canary" not in answer
+    assert b"aiohttp" not in answer
     assert "Canary" not in caplog.text
 
 
@@ -308,6 +318,39 @@ async def test_a_port_that_is_taken_is_a_wrong_setting(doors: Rig) -> None:
     with pytest.raises(Misconfigured, match=r"127\.0\.0\.1"):
         async with listening(make_partner_app(doors.doors), host="127.0.0.1", port=port):
             raise AssertionError
+
+
+async def test_a_request_under_way_ends_before_the_listener_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    async def accept(*_: object) -> Taken:
+        begun.set()
+        await go.wait()
+        return Taken(message=message(), deliveries=(), replayed=False)
+
+    monkeypatch.setattr(intake, "accept", accept)
+    async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as tasks:
+        async with rig(tmp_path) as doors:
+            headers = XML | {"Authorization": f"Bearer {TOKEN}"}
+            posting = tasks.create_task(_post(session, doors.epj + POST, headers))
+            await asyncio.wait_for(begun.wait(), 10)
+            asyncio.get_running_loop().call_soon(go.set)  # once the listener is closing
+        assert await posting == 202
+
+
+async def _post(session: aiohttp.ClientSession, address: str, headers: dict[str, str]) -> int:
+    async with session.post(address, data=b"<e/>", headers=headers) as response:
+        return response.status
+
+
+async def test_tls_is_spoken_where_a_context_is_given(doors: Rig, tmp_path: Path) -> None:
+    server, client = contexts(tmp_path)
+    async with listening(make_partner_app(doors.doors), host="127.0.0.1", port=0, tls=server) as port:
+        address = f"https://127.0.0.1:{port}/healthz"
+        async with doors.session.get(address, ssl=client) as response:
+            assert response.status == 200
 
 
 def test_without_the_compiled_parser_nothing_starts(monkeypatch: pytest.MonkeyPatch) -> None:
