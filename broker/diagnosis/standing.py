@@ -75,10 +75,10 @@ def stand(
     envelope: Envelope | None = None,
     tz: tzinfo = OSLO,
 ) -> Standing:
-    """Return where a delivery stands. `name` is the receiver's, from its address record; times show in `tz`."""
+    """Return where a delivery stands. `name` is the receiver's, from its record ("" for none); times show in `tz`."""
     error_id = _error_id(delivery)
     cause = CAUSES.get(error_id) if error_id else None
-    to = f"{name} (HER-id {delivery.receiver_her})"
+    to = _party(name, delivery.receiver_her)
     sentence = (
         _open(delivery, message, to, error_id, envelope, now, tz)
         if delivery.state.outcome is Outcome.OPEN
@@ -120,7 +120,7 @@ def stand_item(item: InboxItem, message: Message, *, name: str, now: datetime) -
     }[item.stage]
     age = now - item.received_at
     finished = item.stage is ItemStage.RECEIPTED or (item.stage is ItemStage.STORED and not waits)
-    where = f"{name} (HER-id {item.sender_her})"
+    where = _party(name, item.sender_her)
     label = STOP_POINTS[point]
     sentence = Text(
         nb=f"Står ved {point} ({label.nb}), fra {where}, {_span(age, 'nb')} etter mottak: {what.nb}.",
@@ -133,6 +133,10 @@ def stand_item(item: InboxItem, message: Message, *, name: str, now: datetime) -
         next_at=None,
         ball=ball,
     )
+
+
+def _party(name: str, her: int) -> str:
+    return f"{name} (HER-id {her})" if name else f"HER-id {her}"
 
 
 def _error_id(delivery: Delivery) -> str | None:

@@ -63,4 +63,4 @@ class MessageViews:
             party = self._doors.addresses.current().party(her)
         except Unaddressable:
             party = None
-        return party.name if party else "?"
+        return party.name if party else ""

@@ -135,6 +135,10 @@ def test_a_contradicting_receipt_leaves_the_outcome_and_gives_a_person_the_ball(
     assert standing.sentence.en.endswith("The ball is with a person on our side.")
 
 
+def test_a_party_without_a_record_is_called_by_its_her_id_alone() -> None:
+    assert ", til HER-id 8000201, " in stand(delivery(), message(), name="", now=NOW).sentence.nb
+
+
 def test_a_cause_that_a_later_release_recorded_is_shown_by_its_id() -> None:
     assert "årsak MB-7777" in _stand(delivery(cause="MB-7777")).sentence.nb
 
