@@ -43,6 +43,7 @@ from broker.sealing.keys import SigningKey
 _HASHES: Mapping[str, hashes.HashAlgorithm] = {RSA_SHA256: hashes.SHA256(), RSA_SHA1: hashes.SHA1()}  # noqa: S303 - by record
 _DIGESTS = {SHA256: hashlib.sha256, SHA1: hashlib.sha1}
 
+_ACTOR = soap("actor")
 # An element of these that is left out of the digest would be read and not signed.
 _READ = {EB, DS, SOAP}
 
@@ -266,7 +267,7 @@ def _refuse_unsigned_content(root: etree._Element, actors: frozenset[str]) -> No
     Only whole header entries of others may be left out, and eb:SyncReply, whose actor the standard fixes.
     """
     for element in root.iter("*"):
-        if element.get(soap("actor")) not in actors:
+        if element.get(_ACTOR) not in actors:
             continue
         if element.getparent() is not root[0]:
             raise NotTrusted("something inside a signed element is left out of the signature")
@@ -278,7 +279,7 @@ def _refuse_unsigned_content(root: etree._Element, actors: frozenset[str]) -> No
 def _signed_bytes(root: etree._Element, signature: etree._Element | None, method: str, actors: frozenset[str]) -> bytes:
     """Return the octets under the digest: the document without its signature and without what is left out."""
     whole = copy.deepcopy(root.getroottree()).getroot()
-    left_out = [element for element in whole.iter("*") if element.get(soap("actor")) in actors]
+    left_out = [element for element in whole.iter("*") if element.get(_ACTOR) in actors]
     if signature is not None:
         left_out.append(_twin(signature, whole))
     for element in left_out:
