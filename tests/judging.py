@@ -1,8 +1,11 @@
 """What judging a document needs, as it is shipped: schemas, processes and code lists; and the sample documents."""
 
+import os
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+
+import pytest
 
 from broker.routing.party import PartyKind
 from broker.routing.process import Processes
@@ -58,3 +61,11 @@ def judged(
         kind_of=kind_of,
         at=at,
     )
+
+
+def reference() -> Path:
+    """Return the folder of official schemas and public samples; skip where the machine does not have it."""
+    folder = os.environ.get("DIGIHELSE_REFERENCE")
+    if not folder:
+        pytest.skip("DIGIHELSE_REFERENCE does not point to the public samples")
+    return Path(folder)

@@ -20,6 +20,7 @@ from broker.message import DocumentHead, Owed, Part, PartyRef
 
 MAX_MSG_ID = 128  # characters; a UUID in every profile seen, and a longer one than this is no id
 _ID = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_BLANKS = re.compile("[ \t\r\n]+")  # those of XML: Python's own would take a no-break space for one
 _HER = re.compile(r"[1-9][0-9]{0,9}")
 _MAX_HER = 2**31 - 1
 
@@ -113,7 +114,7 @@ def contents(root: etree._Element) -> Iterator[tuple[etree._Element, tuple[etree
 
 def token(value: str | None) -> str:
     """Return a token with its blanks collapsed, as xs:token compares it."""
-    return " ".join((value or "").split())
+    return _BLANKS.sub(" ", value or "").strip(" ")
 
 
 def her_id(value: str | None) -> int | None:
@@ -168,7 +169,7 @@ class _Reader:
 
     def text(self, parent: etree._Element | None, name: str) -> str:
         found = self.child(parent, name)
-        return "" if found is None else (found.text or "").strip()
+        return "" if found is None else (found.text or "").strip(" \t\r\n")
 
     def code(self, parent: etree._Element, name: str) -> str:
         found = self.child(parent, name)

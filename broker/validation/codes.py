@@ -6,6 +6,7 @@ A list that is not complete (of a large or unpublished list only what we have me
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from broker.envelope.msghead import token
 from broker.errors import Misconfigured
 from broker.routing.tables import read_toml
 
@@ -66,6 +67,6 @@ def read_codes(files: Mapping[str, str]) -> Codes:
 
 def list_number(oid: str | None) -> str:
     """Return the number of the code list that S names (`2.16.578.1.12.4.1.1.7601`), or "" where it names none."""
-    value = " ".join((oid or "").split())
+    value = token(oid)
     number = value.removeprefix(OID_ROOT)
     return number if number != value and number.isdecimal() else ""

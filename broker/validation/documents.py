@@ -27,8 +27,7 @@ from broker.validation.xsd import SchemaSet
 
 MAX_DOCUMENT = 35_000_000  # bytes (design, decision 17)
 
-# The patient is the EPJ's to judge: the broker does not reject for these on its own (design, decision 9).
-_EPJ_JUDGES = ("E3", "E5")
+_EPJ_JUDGES = ("E3", "E5")  # codes about the patient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +45,13 @@ class Judged:
 
     @property
     def rejected_for(self) -> tuple[Fault, ...]:
-        """Return the faults for which the broker itself rejects what a partner sent; the rest the EPJ judges."""
+        """Return the faults that count against what a partner sent (design, decision 9).
+
+        Of a document those that a machine decides: the patient is the EPJ's to judge. Of a receipt none, as long as
+        it can be read: large senders write S and V the wrong way round, and their word is a verdict all the same.
+        """
+        if self.apprec is not None:
+            return ()
         return tuple(found for found in self.faults if not found.apprec.startswith(_EPJ_JUDGES))
 
 

@@ -11,7 +11,7 @@ from broker.routing.process import Conversation, Processes
 from broker.validation.documents import DocumentRefused
 from broker.validation.rules import Environment
 from broker.validation.words import RULES
-from tests.judging import NOW, judged, sample, shipped_processes
+from tests.judging import NOW, judged, reference, sample, shipped_processes
 from tests.numbers import number, unborn
 
 INGRID, PER = number(14, 3, 1941), number(2, 11, 1969, added=65)  # the persons of the samples
@@ -241,6 +241,27 @@ def test_every_rule_is_met_by_a_document_here() -> None:
     assert met | elsewhere == {rule for rule in RULES if not rule.startswith("xsd.")}
 
 
+@pytest.mark.parametrize(
+    ("name", "said", "warned"),
+    [
+        ("dialogue/helsenorge-ekontakt.xml", ["number.real"], []),
+        ("dialogue/helsenorge-reseptfornyelse.xml", ["type.type", "number.real"], []),
+        ("dialogue/ks-1.0-dialog-foresporsel-samsvar-test.xml", [], ["ack.absent"]),
+        ("dialogue/ks-1.0-dialog-notat-webmed-test.xml", [], []),
+        ("dialogue/ks-1.1-helsefaglig-dialog-samsvar-test-message.xml", [], ["ack.absent"]),
+        ("apprec/ks-1.0-example-avvist.xml", [], []),
+        ("apprec/ks-1.0-example-ok.xml", [], []),
+        ("apprec/ks-1.0-example-ok-feil-i-delmelding.xml", ["apprec.party", "apprec.party"], []),
+        ("apprec/ks-1.1-all-data.xml", [], []),
+        ("apprec/ks-1.1-example-avvist.xml", [], []),
+        ("apprec/ks-1.1-example-ok.xml", [], []),
+    ],
+)
+def test_the_public_samples_are_judged_as_their_content_says(name: str, said: list[str], warned: list[str]) -> None:
+    found = judged((reference() / "examples" / name).read_bytes())
+    assert (rules(found.faults), rules(found.warnings)) == (said, warned)
+
+
 def test_every_fault_is_told_at_once() -> None:
     text = sample(QUESTION).decode()
     for old, new in [
@@ -301,6 +322,16 @@ def test_the_broker_itself_rejects_for_the_machine_readable_and_leaves_the_patie
     found = judged(sample(QUESTION).replace(INGRID.encode(), b"11111111111").replace(b'<Ack V="J"/>', b""))
     assert rules(found.faults) == ["number.impossible", "ack.value"]
     assert rules(found.rejected_for) == ["ack.value"]
+
+
+def test_a_receipt_that_can_be_read_counts_whatever_its_form() -> None:
+    swapped = sample(REJECTION).replace(
+        b'V="E35" S="2.16.578.1.12.4.1.1.8221"', b'V="2.16.578.1.12.4.1.1.8221" S="X99"'
+    )
+    found = judged(swapped)
+    assert rules(found.faults) == ["xsd.bad-value"]
+    assert found.rejected_for == ()
+    assert judged(swapped.replace(b"<Status", b"<Stand")).rejected_for != ()
 
 
 def test_a_refusal_carries_every_fault_and_its_codes_once() -> None:

@@ -1,0 +1,1 @@
+"""Harnesses that plant words in messages and look for them where they must never come out."""
