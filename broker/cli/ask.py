@@ -64,6 +64,7 @@ def _ask(settings: Settings, what: str, **how: str | int) -> list[Any]:
 
 async def _read_store(settings: Settings, what: str, **how: str | int) -> list[Any]:
     # Only here: these are slow to load, and a running broker has them.
+    from broker import telemetry
     from broker.lookup.address_files import AddressFiles
     from broker.lookup.clock import SystemClock
     from broker.lookup.site_key import SITE_KEY, site_key
@@ -72,6 +73,7 @@ async def _read_store(settings: Settings, what: str, **how: str | int) -> list[A
 
     if not (settings.data / SITE_KEY).exists():
         raise Unreachable("no broker runs, and there is no store", hint=f"looked in {settings.data}")
+    telemetry.configure("critical")  # the answer is all that is printed
     store = await open_reader(settings.data, site_key=site_key(settings.data))
     try:
         operators = Operators(store, addresses=AddressFiles(settings.addresses), clock=SystemClock())

@@ -10,12 +10,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from broker import telemetry
 from broker.cli.words import Language, say
 from broker.config import Settings
 from broker.errors import Misconfigured, Unaddressable
 from broker.lookup.address_files import AddressFiles
 from broker.lookup.clock import SystemClock
-from broker.routing.findings import Finding, findings
+from broker.lookup.process_files import ProcessFiles
+from broker.lookup.shipped import shipped
+from broker.routing.findings import Finding, assumed_ours, findings
 from broker.routing.party import Directory, Party
 
 
@@ -30,24 +33,28 @@ class Checked:
 
     @classmethod
     def of_folder(cls, folder: Path) -> "Checked":
-        """Check a folder by itself: nobody is known to be hosted here."""
-        return cls._of(folder, frozenset())
+        """Check a folder by itself, with the processes that come with the broker."""
+        return cls._of(folder, shipped("processes"), None)
 
     @classmethod
     def of_settings(cls, settings: Settings) -> "Checked":
-        """Check the folder of a broker, knowing who is hosted."""
-        return cls._of(settings.addresses, frozenset(settings.hosted))
+        """Check the folder of a broker, knowing who is hosted. Raises Misconfigured for its process files."""
+        return cls._of(settings.addresses, settings.processes, frozenset(settings.hosted))
 
     @classmethod
-    def _of(cls, folder: Path, ours: frozenset[int]) -> "Checked":
+    def _of(cls, folder: Path, processes: Path, ours: frozenset[int] | None) -> "Checked":
+        # What is wrong is printed here; the broker's log lines would only be in the way.
+        telemetry.configure("critical")
         at = SystemClock().now()
         files = AddressFiles(folder)
+        names = ProcessFiles(processes).current().by_name
         try:
             directory = files.current()
         except Unaddressable:
-            directory = Directory(parties={}, complete=False)
-            return cls(directory=directory, problems=files.problems, findings=(), at=at)
-        found = findings(directory, ours=ours, at=at)
+            directory, ours = Directory(parties={}, complete=False), frozenset()
+        found = findings(
+            directory, ours=assumed_ours(directory) if ours is None else ours, processes=names.keys(), at=at
+        )
         return cls(directory=directory, problems=files.problems, findings=found, at=at)
 
     @property

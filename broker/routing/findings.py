@@ -25,8 +25,13 @@ class Finding:
     error_id: str | None = None
 
 
-def findings(directory: Directory, *, ours: Collection[int], at: datetime) -> tuple[Finding, ...]:
-    """Return what is to be said of all records at the time `at`; `ours` are the HER-ids hosted here, where known."""
+def findings(
+    directory: Directory, *, ours: Collection[int], processes: Collection[str], at: datetime
+) -> tuple[Finding, ...]:
+    """Return what is to be said of all records at the time `at`.
+
+    `ours` are the HER-ids hosted here, `processes` the names that records may use.
+    """
     found: list[Finding] = []
     for her in sorted({*ours} - directory.parties.keys()):
         text = Text(nb="driftes her, men har ingen adresseoppføring", en="is hosted here and has no address record")
@@ -37,6 +42,7 @@ def findings(directory: Directory, *, ours: Collection[int], at: datetime) -> tu
             continue
         if her not in ours and party.kind is not PartyKind.ORGANISATION:
             found += _of_partner(directory, party, ours, at)
+        found += _of_processes(party, processes)
         found += _of_record(directory, party, at)
     return tuple(found)
 
@@ -63,6 +69,19 @@ def _of_partner(directory: Directory, party: Party, ours: Collection[int], at: d
             en="has no [[agreement]] with any of ours",
         )
         yield Finding(her_id=her, problem=False, text=text, error_id=choose.NO_AGREEMENT)
+
+
+def _of_processes(party: Party, processes: Collection[str]) -> Iterator[Finding]:
+    named = {name for agreement in party.agreements for name in agreement.processes} | (party.receives or set())
+    for name in sorted(named - set(processes)):
+        text = Text(nb=f"nevner prosessen {name}, som ingen fil har", en=f"names the process {name}, which no file has")
+        yield Finding(her_id=party.her_id, problem=True, text=text)
+
+
+def assumed_ours(directory: Directory) -> frozenset[int]:
+    """Return the HER-ids that must be hosted here, by the records alone: partners have agreements with them."""
+    partners = {her for her, party in directory.parties.items() if party.agreements}
+    return frozenset(agreement.ours for her in partners for agreement in directory.parties[her].agreements) - partners
 
 
 def _of_record(directory: Directory, party: Party, at: datetime) -> Iterator[Finding]:
