@@ -135,8 +135,12 @@ class Operators:
 
 
 def make_operator_app(doors: Doors) -> web.Application:
-    """Return the application behind the socket: `/journey?id=` and `/queue?limit=`."""
-    operators = Operators(doors.store, addresses=doors.addresses, clock=doors.clock)
+    """Return the application behind the socket of a running broker."""
+    return operator_app(Operators(doors.store, addresses=doors.addresses, clock=doors.clock))
+
+
+def operator_app(operators: Operators) -> web.Application:
+    """Return the application that gives these answers: `/journey?id=` and `/queue?limit=`."""
 
     async def journey(request: web.Request) -> web.Response:
         found = await operators.journey(request.query.get("id", ""))
