@@ -109,7 +109,8 @@ def _only_known(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> Map
     unknown = [key for key in line if key not in KEYS]
     if unknown:
         _DROPPED.inc(len(unknown))
-    return {key: _fit(value) for key, value in line.items() if key in KEYS and value is not None}
+    first = {key: line[key] for key in ("ts", "level", "event") if key in line}  # what an eye looks for
+    return {key: _fit(value) for key, value in (first | line).items() if key in KEYS and value is not None}
 
 
 def _logger(level: int, stream: TextIO) -> Any:
@@ -270,12 +271,15 @@ def answered(*, door: str, route: str, status: int, seconds: float) -> None:
     _REQUEST_SECONDS.labels(door=door, route=route).observe(seconds)
 
 
+_USUAL: Final = frozenset({404, 409, 422})  # the caller's own affair; the rest may be an attack, or a fault of ours
+
+
 def turned_away(
     *, door: str, status: int, error_id: str, request: str | None, client: str | None = None, her: int | None = None
 ) -> None:
     """A request was refused before any story began: no token, another's HER-id, too large, not understood."""
     _emit(
-        "warning",
+        "info" if status in _USUAL else "warning",
         "door.turned_away",
         door=door,
         http_status=status,

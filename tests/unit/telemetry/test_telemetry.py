@@ -61,6 +61,7 @@ def test_every_kind_of_event_gives_one_line_with_only_known_keys(kind: EventKind
     (line,) = _read(lines)
     assert line["event"] == kind
     assert (line["msg"], line["party"], line["stage"], line["codes"]) == ("m", THEIRS, "K5", ["E35"])
+    assert list(line)[:3] == ["ts", "level", "event"]
     assert set(line) <= telemetry.KEYS
     assert "own making" not in lines.getvalue()
     assert _metric("broker_events_total", kind=kind) == before + 1
