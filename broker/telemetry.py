@@ -110,7 +110,7 @@ def _only_known(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> Map
     if unknown:
         _DROPPED.inc(len(unknown))
     first = {key: line[key] for key in ("ts", "level", "event") if key in line}  # what an eye looks for
-    return {key: _fit(value) for key, value in (first | line).items() if key in KEYS and value is not None}
+    return {key: _fit(value) for key, value in {**first, **line}.items() if key in KEYS and value is not None}
 
 
 def _logger(level: int, stream: TextIO) -> Any:
