@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from broker.config import Settings
+    from broker.errors import BrokerError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -49,7 +50,13 @@ class _Broker(click.Group):
         try:
             return super().invoke(ctx)
         except BrokerError as error:
-            _fail(f"{error.why}" + (f" ({error.hint})" if error.hint else ""), getattr(error, "exit_code", exits.USAGE))
+            _tell(error)
+        except BaseExceptionGroup as group:
+            # A door that can't be opened ends the tasks that run already: their group carries the reason.
+            told, rest = group.split(BrokerError)
+            if told is None or rest is not None:
+                raise
+            _tell(_first(told))
 
 
 @click.group(cls=_Broker, context_settings={"help_option_names": ["-h", "--help"]})
@@ -250,6 +257,15 @@ def _print_json(value: object) -> None:
     import json
 
     click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def _first(group: "BaseExceptionGroup[BrokerError]") -> "BrokerError":
+    found = group.exceptions[0]
+    return _first(found) if isinstance(found, BaseExceptionGroup) else found
+
+
+def _tell(error: "BrokerError") -> NoReturn:
+    _fail(error.why + (f" ({error.hint})" if error.hint else ""), getattr(error, "exit_code", exits.USAGE))
 
 
 def _fail(why: str, code: int) -> NoReturn:

@@ -63,7 +63,8 @@ class Show:
             f"[bold]{self._say('message')} {message['id']}[/]  {way}  {escape(str(message['type']))}"
             f"  {escape(str(message['process']))}/{escape(str(message['function']))}"
         )
-        self._console.print(f"MsgId {escape(str(message['msgId']))}   sha256 {message['sha256']}   {message['size']} B")
+        self._console.print(f"MsgId {escape(str(message['msgId']))}   {message['size']} B")
+        self._console.print(f"sha256 {message['sha256']}")
         sender = f"{message['senderHerId']} {escape(str(message['senderName']))}"
         self._console.print(f"{self._say('from')} {sender}   {_time(message['receivedAt'])}")
         for receiver in message["receivers"]:
@@ -98,7 +99,7 @@ class Show:
             f"\n[bold]{self._say('to')} {receiver['receiverHerId']} {escape(str(receiver['receiverName']))}[/]"
         )
         reached = StopPoint(receiver["stopPoint"])
-        times = _passed(message["events"], receiver)
+        times = _passed(message, receiver)
         for point in StopPoint:
             if point.value[0] == reached.value[0]:
                 mark, style = ("●", "green") if point <= reached else ("○", "dim")
@@ -137,10 +138,11 @@ def is_problem(receiver: Json) -> bool:
     return receiver.get("ball") == "person" and receiver.get("outcome", "open") == "open"
 
 
-def _passed(events: Sequence[Json], receiver: Json) -> dict[str, str]:
-    """Return when each stop-point was first passed on the way to this receiver."""
-    times: dict[str, str] = {}
-    for event in events:
+def _passed(message: Json, receiver: Json) -> Mapping[str, str]:
+    """Return when each stop-point was first passed on the way to this receiver, where an event says so."""
+    times: dict[str, str] = {point: _time(message["receivedAt"]) for point in (StopPoint.K1, StopPoint.M1)}
+    for event in message["events"]:
+        # What is not said of one receiver is said of all.
         mine = event["deliveryId"] in (None, receiver.get("deliveryId")) and event["stopPoint"]
         if mine:
             times.setdefault(event["stopPoint"], _time(event["at"]))

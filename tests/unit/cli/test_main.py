@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -94,6 +95,37 @@ def test_without_settings_the_file_is_named(run: Run, site: Path) -> None:
     assert told.exit_code == exits.USAGE
     assert "broker.toml" in told.stderr
     assert "--config" in told.stderr
+
+
+# --- serve ---
+
+
+def test_a_port_that_is_taken_is_one_sentence_and_exit_code_2(run: Run, site: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        settings = (site / "broker.toml").read_text().replace("port = 0", f"port = {taken.getsockname()[1]}", 1)
+        (site / "broker.toml").write_text(settings)
+        told = run("serve")
+    assert told.exit_code == exits.USAGE
+    assert told.stderr.startswith("broker: 127.0.0.1:")
+    assert "Traceback" not in told.output
+
+
+def test_a_running_broker_answers_its_operators_and_stops_when_told(run: Run, site: Path) -> None:
+    command = [sys.executable, "-m", "broker", "serve", "--config", str(site / "broker.toml")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as broker:
+        assert broker.stdout is not None
+        try:
+            events = (json.loads(line)["event"] for line in broker.stdout)
+            assert "process.started" in events  # reads until it is there; pytest's timeout ends the wait
+            assert (site / "data" / "operator.sock").is_socket()
+            told = run("queue", "--json")
+            assert (told.stdout, told.exit_code) == ("[]\n", exits.OK)
+        finally:
+            broker.terminate()
+        assert broker.wait(timeout=30) == 0
+    assert not (site / "data" / "operator.sock").exists()
 
 
 # --- keys and clients ---
