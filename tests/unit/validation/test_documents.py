@@ -3,15 +3,18 @@
 import re
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from broker.message import Fault, Kind, Owed, Verdict
 from broker.routing.process import Conversation, Processes
 from broker.validation.documents import DocumentRefused
 from broker.validation.rules import Environment
 from broker.validation.words import RULES
-from tests.judging import NOW, judged, reference, sample, shipped_processes
+from tests.judging import DOCUMENTS, NOW, judged, reference, sample, shipped_processes
 from tests.numbers import number, unborn
 
 INGRID, PER = number(14, 3, 1941), number(2, 11, 1969, added=65)  # the persons of the samples
@@ -356,3 +359,18 @@ def test_a_file_that_is_referred_to_is_an_attachment_without_bytes() -> None:
 
 def test_a_document_over_the_limit_is_not_read() -> None:
     assert rules(judged(sample(QUESTION) + b" " * 35_000_000).faults) == ["document.not-xml"]
+
+
+SAMPLES = sorted(DOCUMENTS.glob("*.xml"))
+EDITS = st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 40), st.binary(max_size=12)), min_size=1, max_size=4)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.sampled_from(SAMPLES), EDITS)
+def test_damaged_bytes_are_judged_and_never_raise(file: Path, edits: list[tuple[int, int, bytes]]) -> None:
+    data = file.read_bytes()
+    for at, cut, put in edits:
+        at %= len(data)
+        data = data[:at] + put + data[at + cut :]
+    found = judged(data)
+    assert found.faults or found.process is not None
