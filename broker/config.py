@@ -336,11 +336,23 @@ def _named(path: Path, error: ValidationError) -> Misconfigured:
     where = variable if from_environment else f"{path}: {key}" if key else str(path)
     form = _FORMS.get(fault["type"], lambda context: str(context.get("form", "another value")))(fault.get("ctx", {}))
     if fault["type"] == "missing":
-        return Misconfigured("is missing", where=where, hint="see the table of settings in the README")
+        return Misconfigured("is missing", where=where, hint=f"write {_EXAMPLES.get(str(steps[-1]), 'it')}")
     if fault["type"] == "extra_forbidden":
         return Misconfigured("no setting has this name", where=where, hint=_nearest(key, _known_keys(steps)))
     return Misconfigured(f"must be {form}", where=where)
 
+
+# Of every key that has no default.
+_EXAMPLES: Mapping[str, str] = {
+    "environment": 'environment = "test" or "production"',
+    "organisation": 'an [[organisation]] with number = "900000101", name = "..." and hers = [8000101]',
+    "partner": "[partner] with host and port: where partners reach us",
+    "epj": "[epj] with host and port: where our EPJ systems reach us",
+    "port": "port = 8443",
+    "number": 'number = "900000101"',
+    "name": 'name = "..."',
+    "hers": "hers = [8000101]",
+}
 
 _FORMS: Mapping[str, Any] = {
     "form": lambda context: str(context["form"]),

@@ -98,6 +98,14 @@ class Show:
         self._console.print(
             f"\n[bold]{self._say('to')} {receiver['receiverHerId']} {escape(str(receiver['receiverName']))}[/]"
         )
+        states = (
+            ("transport", receiver.get("transportDeliveryState")),
+            ("receipt", receiver.get("receiptState") or receiver.get("appRecStatus")),
+            ("outcome", receiver.get("outcome") or receiver.get("state")),
+            ("codes", " ".join(f"{code['errorCode']} {code['text']}" for code in receiver.get("codes", ()))),
+        )
+        told = "   ".join(f"{self._say(key)} {escape(str(state))}" for key, state in states if state)
+        self._console.print(f"  {told}")
         reached = StopPoint(receiver["stopPoint"])
         times = _passed(message, receiver)
         for point in StopPoint:

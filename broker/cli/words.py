@@ -7,7 +7,6 @@ Language = Literal["nb", "en"]
 
 WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "act": ("Gjør dette", "What to do"),
-    "active": ("aktiv", "active"),
     "agreements": ("avtaler", "agreements"),
     "at": ("tid", "time"),
     "attempts": ("Forsøk", "Attempts"),
@@ -16,11 +15,11 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "ball.partner": ("motpart", "partner"),
     "ball.person": ("person", "person"),
     "ball.us": ("oss", "us"),
+    "codes": ("koder", "codes"),
     "endpoint": ("mål", "endpoint"),
     "error": ("feil", "error"),
     "event": ("hendelse", "event"),
     "events": ("Hendelser", "Events"),
-    "finding": ("funn", "finding"),
     "from": ("fra", "from"),
     "http": ("http", "http"),
     "in": ("inn", "in"),
@@ -34,14 +33,15 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "note": ("merk", "note"),
     "number": ("nr", "no"),
     "out": ("ut", "out"),
+    "outcome": ("utgang", "outcome"),
     "problem": ("FEIL", "FAULT"),
-    "records": ("oppføringer", "records"),
+    "receipt": ("kvittering", "receipt"),
     "result": ("utfall", "result"),
     "since": ("tatt imot", "taken"),
     "stop": ("stopp", "stop"),
     "to": ("til", "to"),
+    "transport": ("transport", "transport"),
     "type": ("type", "type"),
-    "waiting": ("venter", "waiting"),
 }
 
 

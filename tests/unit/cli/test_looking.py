@@ -65,6 +65,7 @@ def test_a_message_that_waits_for_a_person_is_exit_code_1_with_the_reason(run: R
     assert "● K2" in told.stdout
     assert "○ K3" in told.stdout
     assert "Legevakten [i] Dalbygda" in told.stdout
+    assert "transport Unconfirmed   receipt awaited   outcome open" in told.stdout
     assert "What to do" in told.stdout
     assert "message.accepted" in told.stdout
 

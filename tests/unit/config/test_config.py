@@ -5,7 +5,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
+from broker import config
 from broker.config import Settings, load, passphrase, site
 from broker.errors import Misconfigured
 from broker.lookup.shipped import shipped
@@ -147,7 +149,7 @@ def test_what_kubernetes_says_of_a_service_named_broker_is_not_a_setting(
 
 
 MISTAKES = [
-    ('environment = "test"', "", "environment", "missing"),
+    ('environment = "test"', "", "environment", 'write environment = "test"'),
     ('environment = "test"', 'environment = "SECRET"', "environment", "'test' or 'production'"),
     ('environment = "test"', 'enviroment = "test"', "enviroment", "environment"),
     ('"broker.fjordvik.example"', '"SECRET host"', "host", "host name"),
@@ -160,7 +162,7 @@ MISTAKES = [
     ('log = "debug"', 'log = "loud"', "log", "'warning'"),
     ("port = 8443", "port = 70000", "partner.port", "65535"),
     ("port = 8443", 'port = "SECRET"', "partner.port", "whole number"),
-    ("port = 8443", "", "partner.port", "missing"),
+    ("port = 8443", "", "partner.port", "write port = 8443"),
     ("port = 8443", "prot = 8443\nport = 1", "partner.prot", "partner.port"),
     ('key = "tls.key"', "", "partner", "together"),
     ('certificate = "tls.crt"\nkey = "tls.key"', "", "partner", "TLS"),
@@ -216,6 +218,14 @@ def test_a_wrong_variable_is_named_as_it_is_spelt(
     assert caught.value.where == name
     assert form in f"{caught.value} {caught.value.hint}"
     assert "SECRET" not in f"{caught.value} {caught.value.hint}"
+
+
+def required(model: type[BaseModel]) -> set[str]:
+    return {name for name, field in model.model_fields.items() if field.is_required()}
+
+
+def test_a_key_without_a_default_has_an_example_where_it_is_missed() -> None:
+    assert set(config._EXAMPLES) == required(Settings) | required(config.Listener) | required(config.Organisation)
 
 
 def test_plain_http_for_others_must_be_said(tmp_path: Path) -> None:
