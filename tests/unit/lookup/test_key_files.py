@@ -140,17 +140,21 @@ def test_a_bad_key_is_named_and_the_others_work(tmp_path: Path, way: str, words:
 
 
 def test_keys_are_loaded_when_they_change_and_not_otherwise(tmp_path: Path) -> None:
-    files = made(tmp_path)
+    made(tmp_path)
     keys = KeyFiles(tmp_path, HOSTED)
     first = keys.signing(8000102, NOW)
     assert not keys.look()
-    made(tmp_path, now=NOW + timedelta(seconds=1))
+    newer = made(tmp_path, now=NOW + timedelta(seconds=1))
     assert keys.look()
-    assert keys.signing(8000102, NOW) != first
-    spoil(files, "not a key")
+    second = keys.signing(8000102, NOW)
+    assert second != first
+    spoil(newer, "not a key")
     assert keys.look()
-    assert len(keys.problems) == 1
-    assert len(keys.opening(8000102)) == 2  # the last good ones stay
+    assert [problem.where for problem in keys.problems] == [f"{NUMBER}/signing-2.pem"]
+    assert keys.signing(8000102, NOW) == second  # the last good one stays
+    newer.signing_key.unlink()
+    assert keys.look()
+    assert keys.signing(8000102, NOW) == first
 
 
 def test_the_site_key_is_made_once(tmp_path: Path) -> None:
