@@ -5,6 +5,9 @@ import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+WORD = "kanarifugl"  # what every minted core begins with
+NUMBER = "018130"  # what every adopted number begins with: all our persons are born on one day
+
 
 @dataclass
 class Cage:
@@ -14,14 +17,16 @@ class Cage:
 
     def mint(self, where: str) -> str:
         """Return a new word for the field `where`: a core of ASCII that every text encoding keeps, in Norwegian."""
-        core = f"fugl{secrets.token_hex(6)}"
+        core = f"{WORD}{secrets.token_hex(6)}"
         self.cores[core] = where
         return f"Blå{core}ært"
 
-    def adopt(self, value: str, where: str) -> str:
-        """Look for `value` too, which has a form of its own: a number, an address."""
-        self.cores[value] = where
-        return value
+    def adopt(self, number: str, where: str) -> str:
+        """Look for a fødselsnummer too. Raises ValueError for one that does not begin as ours do."""
+        if not number.startswith(NUMBER):
+            raise ValueError("a number of another day")
+        self.cores[number] = where
+        return number
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,10 @@ class Sighting:
 
 
 def forms(core: str) -> dict[str, bytes]:
-    """Return `core` as it looks in the encodings that something might be kept or logged in."""
+    """Return `core` as it looks in the encodings that something might be kept or logged in.
+
+    The forms of a longer core begin with those of a shorter one that it begins with.
+    """
     plain = core.encode("ascii")
     found = {
         "text": plain,  # UTF-8, Latin-1, JSON, percent-encoded: all keep the ASCII of the core
@@ -42,7 +50,6 @@ def forms(core: str) -> dict[str, bytes]:
         "utf-16-be": core.encode("utf-16-be"),
         "hex": plain.hex().encode(),
         "HEX": plain.hex().upper().encode(),
-        "reversed": plain[::-1],
     }
     for offset in range(3):
         found[f"base64+{offset}"] = _inside_base64(plain, offset)
@@ -59,10 +66,13 @@ def _inside_base64(plain: bytes, offset: int) -> bytes:
 
 def sightings(cage: Cage, places: Iterable[tuple[str, bytes]]) -> Iterator[Sighting]:
     """Yield every canary found in `places` (name, content), in whatever form."""
-    wanted = [(where, form, word) for core, where in cage.cores.items() for form, word in forms(core).items()]
+    families = [(forms(begin), [core for core in cage.cores if core.startswith(begin)]) for begin in (WORD, NUMBER)]
+    wanted = {core: forms(core) for core in cage.cores}
     for place, content in places:
-        # Base64 may be wrapped: the second look is without line ends.
-        joined = content.replace(b"\r", b"").replace(b"\n", b"")
-        for where, form, word in wanted:
-            if word in content or word in joined:
-                yield Sighting(where, form, place)
+        joined = content.replace(b"\r", b"").replace(b"\n", b"")  # base64 may be wrapped
+        for begins, cores in families:
+            # What all of them begin with is looked for first: there are hundreds of them, and megabytes of places.
+            for form in [form for form, begin in begins.items() if begin in joined]:
+                for core in cores:
+                    if wanted[core][form] in joined:
+                        yield Sighting(cage.cores[core], form, place)

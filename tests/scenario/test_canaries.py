@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.scenario.canaries import Cage, forms, sightings
+from tests.scenario.canaries import NUMBER, WORD, Cage, forms, sightings
 
 
 @pytest.fixture
@@ -50,6 +50,20 @@ def test_no_word_is_seen_where_none_is(word: tuple[Cage, str]) -> None:
 def test_no_form_is_so_short_that_chance_would_find_it(word: tuple[Cage, str]) -> None:
     cage, _ = word
     assert min(len(form) for core in cage.cores for form in forms(core).values()) >= 16
+
+
+def test_a_number_is_seen_as_text_and_in_base64() -> None:
+    cage = Cage()
+    number = cage.adopt(NUMBER + "00123", "Patient Ident")
+    seen = sightings(cage, [("log", f"{{{number}}}".encode()), ("file", base64.b64encode(f"ab{number}".encode()))])
+    assert [(one.place, one.form) for one in seen] == [("log", "text"), ("file", "base64+2")]
+
+
+def test_what_all_canaries_begin_with_is_what_each_form_begins_with(word: tuple[Cage, str]) -> None:
+    (core,) = word[0].cores
+    begins = forms(WORD)
+    assert all(form.startswith(begins[name]) for name, form in forms(core).items())
+    assert min(map(len, begins.values())) >= 10
 
 
 def test_a_sighting_does_not_repeat_the_word(word: tuple[Cage, str]) -> None:
