@@ -87,7 +87,8 @@ def event_of(
 # --- a document came ---
 
 
-async def document_came(came: Came, judged: Judged, content: bytes, doors: Doors) -> Changes:
+async def document_came(came: Came, judged: Judged, content: bytes, signature: str | None, doors: Doors) -> Changes:
+    """Return what a document leads to. `signature` is the code of a document signature that does not hold."""
     head = judged.head
     assert head is not None
     digest = sha256(content).digest()
@@ -129,7 +130,7 @@ async def document_came(came: Came, judged: Judged, content: bytes, doors: Doors
         received_at=came.at,
         updated_at=came.at,
     )
-    codes = _machine_codes(judged, came)
+    codes = _machine_codes(judged, came, signature)
     if not codes:
         told = event_of(EventKind.INBOX_DOCUMENT, came, feed=True, message=message, item=item, stop_point=StopPoint.M6)
         return Changes(events=(told,), bodies=(body,), messages=(message,), new_items=(item,))
@@ -151,14 +152,14 @@ async def document_came(came: Came, judged: Judged, content: bytes, doors: Doors
     )
 
 
-def _machine_codes(judged: Judged, came: Came) -> tuple[GivenError, ...]:
+def _machine_codes(judged: Judged, came: Came, signature: str | None) -> tuple[GivenError, ...]:
     """Return what a machine decides about a document (design, decision 9): codes with our own sentence, or none."""
     assert judged.head is not None
     named = {judged.head.receiver.her, *(other.her for other in judged.head.other_receivers)}
-    errors: dict[str, str] = {}
+    errors: dict[str, str] = {} if signature is None else {signature: ""}
     if came.to_her not in named:
         errors["E21"] = ""
-    for fault in judged.faults:
+    for fault in judged.rejected_for:
         place = f" (linje {fault.line})" if fault.line else ""
         errors.setdefault(fault.apprec, f"{fault.reason.nb}{place}")
     return tuple(GivenError(code=code, details=details) for code, details in errors.items())
@@ -196,6 +197,7 @@ async def _known_document(came: Came, message: Message, item: InboxItem | None, 
 
 
 async def apprec_came(came: Came, judged: Judged, content: bytes, doors: Doors) -> Changes:
+    """Return what an AppRec leads to: an outcome, or a line for whoever looks after receipts that fit nothing."""
     receipt = judged.apprec
     assert receipt is not None
     message = Message(
@@ -223,8 +225,8 @@ async def apprec_came(came: Came, judged: Judged, content: bytes, doors: Doors) 
     work = await doors.store.work_by_receipt(
         sender_her=came.to_her, msg_id=receipt.original_id, receiver_her=came.from_her
     )
-    if work is None or judged.faults:
-        why = "unreadable by its schema" if judged.faults else "nothing of ours waits for it"
+    if work is None:
+        why = "nothing of ours waits for it"
         return replace(kept, events=(event_of(EventKind.RECEIPT_UNMATCHED, came, message=message, why=why),))
     repeated = await doors.store.inbound(sender_her=came.from_her, msg_id=receipt.id, kind=Kind.APPREC)
     if repeated is not None:

@@ -161,7 +161,10 @@ async def _until_stopped(broken: asyncio.Future[object]) -> str:
 
 def _codes() -> Codes:
     folder = shipped("schemas") / "codes"
-    return read_codes({path.name: path.read_text("utf-8") for path in sorted(folder.glob("*.toml"))})
+    try:
+        return read_codes({path.name: path.read_text("utf-8") for path in sorted(folder.glob("*.toml"))})
+    except (OSError, UnicodeDecodeError):
+        raise Misconfigured("a code list can't be read", where=str(folder), hint="install the package anew") from None
 
 
 def _tls(door: Listener) -> ssl.SSLContext | None:

@@ -15,7 +15,7 @@ from broker.envelope.ebms_build import build
 from broker.envelope.ebms_parse import match_parts, parse_header
 from broker.envelope.ebms_parse import parse as parse_envelope
 from broker.envelope.fault import FaultCode, build_fault
-from broker.envelope.signature import Verified, sign_envelope, verify_envelope
+from broker.envelope.signature import Verified, sign_envelope, verify_document, verify_envelope
 from broker.envelope.xml import Xml, parse
 from broker.errors import (
     CannotOpen,
@@ -203,7 +203,7 @@ async def _opened(came: Came, verified: Verified, doors: Doors) -> Answer:
             return await _again(came, known, doors)
         raise NotTrusted("another content under a known eb:MessageId")
     key = doors.keys.signing(came.to_her, came.at)
-    opened, judged = await doors.cpu(_open, came, doors)
+    opened, judged, signature = await doors.cpu(_open, came, doors)
     document = judged.head or judged.apprec
     if document is None or document.sender is None or document.receiver is None:
         raise CannotOpen("what was opened does not say who it is from")
@@ -223,14 +223,14 @@ async def _opened(came: Came, verified: Verified, doors: Doors) -> Answer:
     if judged.kind is Kind.APPREC:
         changes = await apprec_came(came, judged, opened, doors)
     else:
-        changes = await document_came(came, judged, opened, doors)
+        changes = await document_came(came, judged, opened, signature, doors)
     changes = replace(
         changes, received=received, bodies=(*changes.bodies, evidence), signals=(*changes.signals, *_later(came, doors))
     )
     return await _commit(came, changes, answer, doors)
 
 
-def _open(came: Came, doors: Doors) -> tuple[bytes, Judged]:
+def _open(came: Came, doors: Doors) -> tuple[bytes, Judged, str | None]:
     """Decrypt and read. Raises CannotOpen for every fault before the document can be read."""
     payload = came.parts[0].body
     if not cms.looks_like_cms(payload):
@@ -257,7 +257,26 @@ def _open(came: Came, doors: Doors) -> tuple[bytes, Judged]:
         kind_of=came.directory.kind_of,
         at=came.at,
     )
-    return content, judged
+    return content, judged, _document_signature(content, judged, came)
+
+
+def _document_signature(content: bytes, judged: Judged, came: Came) -> str | None:
+    """Return the AppRec code (S01) of a document signature that does not hold, or None; absent is fine.
+
+    Where the process agrees on one it must be the sender's, and a fault is a fault of security (raises NotTrusted).
+    Where it does not, what is signed must still be whole, whoever signed it.
+    """
+    if judged.head is None or not judged.head.signed:
+        return None
+    agreed = judged.process is not None and judged.process.sign_document
+    trusted = choose.signers(came.directory, came.from_her, came.at) if agreed else None
+    try:
+        verify_document(parse(content, max_bytes=len(content)), trusted=trusted)
+    except NotTrusted:
+        if agreed:
+            raise
+        return NotTrusted.apprec
+    return None
 
 
 def _same(one: tuple[Digest, ...], other: tuple[Digest, ...]) -> bool:

@@ -20,7 +20,6 @@ from broker.message import (
     Delivery,
     Direction,
     EventKind,
-    Fault,
     InboxItem,
     Message,
     NewBody,
@@ -29,6 +28,7 @@ from broker.message import (
     PartyRef,
 )
 from broker.ports import Doors, Stale
+from broker.routing import choose
 from broker.routing.party import Directory, PartyKind
 from broker.validation import sentences
 from broker.validation.documents import DocumentRefused, Judged, judge
@@ -51,7 +51,11 @@ async def accept(raw: bytes, client: Client, doors: Doors) -> Taken:
     The same bytes again give the same answer. Raises Denied (a HER-id that is not the client's), DocumentRefused with
     every fault, Conflict (another document under this MsgId), StoreBusy (nothing was taken).
     """
-    checked = await validate(raw, client, doors)
+    try:
+        checked = await validate(raw, client, doors)
+    except DocumentRefused as why:
+        await _refused_at_door(why, client, doors)
+        raise
     digest = sha256(raw).digest()
     for _ in range(RACES):
         known = await doors.store.outbound(checked.who.sender.her, checked.who.msg_id)
@@ -94,8 +98,7 @@ class Checked:
 async def validate(raw: bytes, client: Client, doors: Doors) -> Checked:
     """Check all that the document itself decides; alone it is the dry run.
 
-    Raises Denied before anything is looked up, and DocumentRefused with every fault; a refusal leaves a record
-    without a body.
+    Nothing is kept of it. Raises Denied before anything is looked up, and DocumentRefused with every fault.
     """
     now = doors.clock.now()
     directory: Directory | None = None
@@ -110,10 +113,12 @@ async def validate(raw: bytes, client: Client, doors: Doors) -> Checked:
         raise Denied(who.sender.her)
     faults = judged.faults
     if directory is not None and who is not None:
-        unknown = [receiver.her for receiver in who.receivers if not _is_party(directory, receiver.her)]
+        try:
+            unknown = [receiver.her for receiver in who.receivers if not _is_party(directory, receiver.her)]
+        except Unaddressable as why:
+            unknown, unreachable = [], why
         faults += (sentences.fault("receiver.unknown", line=None, path="MsgHead/MsgInfo/Receiver"),) * len(unknown)
     if faults or who is None:
-        await _refused_at_door(who, faults, client, doors, now)
         raise DocumentRefused(faults)
     return Checked(judged=judged, who=who, unreachable=unreachable)
 
@@ -135,16 +140,17 @@ def _unknown_kind(_her: int) -> PartyKind | None:
 
 
 def _is_party(directory: Directory, her: int) -> bool:
+    """Say whether a HER-id takes messages. Raises Unaddressable where its record may be the one that can't be read."""
+    if not choose.known(directory, her):
+        return False
     party = directory.party(her)
     return party is not None and party.active and party.kind is not PartyKind.ORGANISATION
 
 
-async def _refused_at_door(
-    who: Who | None, faults: tuple[Fault, ...], client: Client, doors: Doors, now: datetime
-) -> None:
-    rules = tuple(sorted({fault.rule for fault in faults}))
-    her = who.sender.her if who is not None else None
-    event = NewEvent(kind=EventKind.REFUSED_AT_DOOR, at=now, her=her, codes=rules, client=client.name)
+async def _refused_at_door(why: DocumentRefused, client: Client, doors: Doors) -> None:
+    """Leave a record without a body: which rules, by which client."""
+    now, rules = doors.clock.now(), tuple(sorted({fault.rule for fault in why.faults}))
+    event = NewEvent(kind=EventKind.REFUSED_AT_DOOR, at=now, her=None, codes=rules, client=client.name)
     changes = Changes(events=(event,))
     await doors.store.record(changes)
     telemetry.recorded(changes.events, changes.attempts)
@@ -251,7 +257,10 @@ async def confirm(client: Client, through: int, doors: Doors) -> int:
         settled = await doors.store.unconfirmed(client.hers, through=through)
         if not settled:
             return 0
-        events = tuple(effects.event(EventKind.CONFIRMED, work, now, client=client.name) for work in settled)
+        events = tuple(
+            effects.event(EventKind.CONFIRMED, work, now, client=client.name, stop_point=StopPoint.K8)
+            for work in settled
+        )
         advanced = tuple(progress.confirmed(work.delivery, now=now) for work in settled)
         try:
             await doors.store.record(Changes(events=events, advanced=advanced))

@@ -156,8 +156,11 @@ async def seal(work: Work, doors: Doors) -> Work | None:
         if work.envelope is not None or work.delivery.state.transport is not Transport.WAITING:
             return None  # a receipt or a person came first
         delivery = progress.sealed(work.delivery, envelope, now=now)
-        event = effects.event(EventKind.SEALED, work, now, eb_id=envelope.eb_id, stop_point=StopPoint.K4)
-        return Changes(events=(event,), bodies=(body,), envelopes=(envelope,), advanced=(delivery,))
+        events = (
+            effects.event(EventKind.ADDRESSED, work, now, stop_point=StopPoint.K3),
+            effects.event(EventKind.SEALED, work, now, eb_id=envelope.eb_id, stop_point=StopPoint.K4),
+        )
+        return Changes(events=events, bodies=(body,), envelopes=(envelope,), advanced=(delivery,))
 
     return await _record(work, change, doors)
 

@@ -21,6 +21,8 @@ from broker.routing.records import is_loopback
 from broker.sealing.certificates import Reason, Use, fingerprint, usable
 
 NO_RECORD = "MB-2001"
+RECEIPTS = "AppRec"  # what an agreement calls the function that no process file lists
+
 NO_AGREEMENT = "MB-2002"
 CERTIFICATE_EXPIRED = "MB-2003"
 NO_REGISTRY = "MB-2004"
@@ -209,7 +211,11 @@ def _headers(process: Process, function: Function, terms: Terms, *, from_us: boo
     return Headers(
         service=_or(terms.service, function.service),
         service_type=_or(terms.service_type, function.service_type),
-        action=process.apprec_action if back else _or(terms.action, function.action),
+        action=(
+            terms.actions.get(RECEIPTS, process.apprec_action)
+            if back
+            else terms.actions.get(function.name, function.action)
+        ),
         from_role=ours if from_us else theirs,
         to_role=theirs if from_us else ours,
     )

@@ -44,7 +44,7 @@ class Terms:
 
     service: str | None = None
     service_type: str | None = None
-    action: str | None = None
+    actions: Mapping[str, str] = field(default_factory=dict)  # by name of the function; "AppRec" for receipts
     our_role: str | None = None
     their_role: str | None = None
     chase: Chase | None = None

@@ -166,13 +166,19 @@ def _terms(table: Table) -> Terms:
     terms = Terms(
         service=table.text("service", default="") or None,
         service_type=service_type if "service_type" in table else None,
-        action=table.text("action", default="") or None,
+        actions=_actions(table.table("actions")),
         our_role=table.text("our_role", default="") or None,
         their_role=table.text("their_role", default="") or None,
         chase=table.choice_or_none("chase", Chase),
     )
     table.done()
     return terms
+
+
+def _actions(table: Table) -> dict[str, str]:
+    actions = {name: table.text(name) for name in table.names()}
+    table.done()
+    return actions
 
 
 def _organisation_number(table: Table) -> str | None:

@@ -15,7 +15,16 @@ PURE = [
 ]  # fmt: skip
 
 # Every line that lifts a rule, with how many of them its file may have. Adding one here is a decision, not a habit.
-EXCEPTIONS: dict[str, int] = {}
+EXCEPTIONS = {
+    "broker/envelope/signature.py": 1,  # SHA-1, read where a record allows it
+    "broker/envelope/xml.py": 2,  # the one place where XML enters
+    "broker/lookup/clients_file.py": 1,  # a prefix that looks like a secret to the linter
+    "broker/lookup/clock.py": 1,  # the one clock
+    "broker/receipts/apprec.py": 1,  # stubs
+    "broker/sealing/cms.py": 2,  # SHA-1 of OAEP's default, read only; a library without types
+    "broker/store/rows.py": 1,  # SQL from constants of the same file
+    "broker/validation/xsd.py": 1,  # our own schemas
+}
 
 
 def pure_files() -> list[Path]:

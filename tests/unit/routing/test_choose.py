@@ -154,7 +154,7 @@ def agreed(terms: Terms, chase: Chase | None = None) -> Party:
 
 
 def test_the_agreement_overrides_the_process_header_by_header() -> None:
-    terms = Terms(service="Other", service_type="", action="Ask", our_role="A", their_role="B")
+    terms = Terms(service="Other", service_type="", actions={"Spørsmål": "Ask"}, our_role="A", their_role="B")
     assert route(MUNICIPALITY, agreed(terms)).headers == choose.Headers(
         service="Other", service_type="", action="Ask", from_role="A", to_role="B"
     )
@@ -173,7 +173,9 @@ def test_a_receipt_goes_back_with_roles_swapped_and_the_action_of_receipts() -> 
 
 
 def test_our_role_stays_ours_whichever_way_a_message_goes() -> None:
-    directory = directory_of(OURS, MUNICIPALITY, agreed(Terms(our_role="A", their_role="B", action="Ask")))
+    directory = directory_of(
+        OURS, MUNICIPALITY, agreed(Terms(our_role="A", their_role="B", actions={"Spørsmål": "Ask"}))
+    )
     there = choose.expected(
         directory,
         process=EKONTAKT,

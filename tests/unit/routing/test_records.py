@@ -41,7 +41,7 @@ chase = "ask"
 [agreement.process.EKONTAKT]
 service = "Ekontakt-2"
 service_type = ""
-action = "Spm"
+actions = { Foresporsel = "Spm" }
 our_role = "Tjeneste"
 their_role = "Innbygger"
 chase = "none"
@@ -91,7 +91,7 @@ def test_every_key_of_a_record_is_read() -> None:
         "EKONTAKT": Terms(
             service="Ekontakt-2",
             service_type="",
-            action="Spm",
+            actions={"Foresporsel": "Spm"},
             our_role="Tjeneste",
             their_role="Innbygger",
             chase=Chase.NONE,
@@ -176,7 +176,7 @@ MISTAKES = [
     ('"aes256-gcm"', '"3des"', "agreement[1].cipher", '"aes256-cbc"'),
     ('chase = "ask"', 'chase = "hard"', "agreement[1].chase", '"repeat"'),
     ("[agreement.process.EKONTAKT]", "[agreement.EKONTAKT]", "agreement[1].EKONTAKT", "keys here"),
-    ('action = "Spm"', 'acton = "Spm"', "agreement[1].process.EKONTAKT.acton", "action"),
+    ("actions = {", "acton = {", "agreement[1].process.EKONTAKT.acton", "actions"),
     ('endpoint = "', 'endpont = "', "endpont", "endpoint"),
 ]
 
