@@ -8,6 +8,7 @@ from datetime import datetime
 from hashlib import sha256
 
 from broker import effects, progress
+from broker.diagnosis import causes
 from broker.envelope import ebms, mime
 from broker.envelope.xml import Xml
 from broker.lifecycle import ItemStage, Outcome, StopPoint
@@ -67,6 +68,7 @@ def event_of(
     why: str | None = None,
     codes: tuple[str, ...] = (),
     stop_point: StopPoint | None = None,
+    error_id: str | None = None,
 ) -> NewEvent:
     return NewEvent(
         kind=kind,
@@ -78,6 +80,7 @@ def event_of(
         msg_id=message.msg_id if message else None,
         counterpart=came.from_her,
         stop_point=stop_point,
+        error_id=error_id,
         codes=codes,
         eb_id=came.eb_id,
         why=why,
@@ -87,8 +90,7 @@ def event_of(
 # --- a document came ---
 
 
-async def document_came(came: Came, judged: Judged, content: bytes, signature: str | None, doors: Doors) -> Changes:
-    """Return what a document leads to. `signature` is the code of a document signature that does not hold."""
+async def document_came(came: Came, judged: Judged, content: bytes, doors: Doors) -> Changes:
     head = judged.head
     assert head is not None
     digest = sha256(content).digest()
@@ -130,7 +132,7 @@ async def document_came(came: Came, judged: Judged, content: bytes, signature: s
         received_at=came.at,
         updated_at=came.at,
     )
-    codes = _machine_codes(judged, came, signature)
+    codes = _machine_codes(judged, came)
     if not codes:
         told = event_of(EventKind.INBOX_DOCUMENT, came, feed=True, message=message, item=item, stop_point=StopPoint.M6)
         return Changes(events=(told,), bodies=(body,), messages=(message,), new_items=(item,))
@@ -152,14 +154,14 @@ async def document_came(came: Came, judged: Judged, content: bytes, signature: s
     )
 
 
-def _machine_codes(judged: Judged, came: Came, signature: str | None) -> tuple[GivenError, ...]:
+def _machine_codes(judged: Judged, came: Came) -> tuple[GivenError, ...]:
     """Return what a machine decides about a document (design, decision 9): codes with our own sentence, or none."""
     assert judged.head is not None
     named = {judged.head.receiver.her, *(other.her for other in judged.head.other_receivers)}
-    errors: dict[str, str] = {} if signature is None else {signature: ""}
+    errors: dict[str, str] = {}
     if came.to_her not in named:
         errors["E21"] = ""
-    for fault in judged.rejected_for:
+    for fault in judged.rejected_for:  # what is wrong with the patient's number, the EPJ judges
         place = f" (linje {fault.line})" if fault.line else ""
         errors.setdefault(fault.apprec, f"{fault.reason.nb}{place}")
     return tuple(GivenError(code=code, details=details) for code, details in errors.items())
@@ -197,7 +199,6 @@ async def _known_document(came: Came, message: Message, item: InboxItem | None, 
 
 
 async def apprec_came(came: Came, judged: Judged, content: bytes, doors: Doors) -> Changes:
-    """Return what an AppRec leads to: an outcome, or a line for whoever looks after receipts that fit nothing."""
     receipt = judged.apprec
     assert receipt is not None
     message = Message(
@@ -222,12 +223,14 @@ async def apprec_came(came: Came, judged: Judged, content: bytes, doors: Doors) 
     )
     body = NewBody(id=message.body, content=content)
     kept = Changes(events=(), bodies=(body,), messages=(message,))
+    if judged.faults or not _is_for(came, receipt.receiver):
+        why = "unreadable by its schema" if judged.faults else "it names another receiver than the envelope"
+        return replace(kept, events=(event_of(EventKind.RECEIPT_UNMATCHED, came, message=message, why=why),))
     work = await doors.store.work_by_receipt(
         sender_her=came.to_her, msg_id=receipt.original_id, receiver_her=came.from_her
     )
     if work is None:
-        why = "nothing of ours waits for it"
-        return replace(kept, events=(event_of(EventKind.RECEIPT_UNMATCHED, came, message=message, why=why),))
+        return replace(kept, events=(await _about_nothing(came, message, doors),))
     repeated = await doors.store.inbound(sender_her=came.from_her, msg_id=receipt.id, kind=Kind.APPREC)
     if repeated is not None:
         # The same AppRec once more, in a new envelope: it says nothing new. Another under its id is a forgery.
@@ -260,6 +263,22 @@ async def apprec_came(came: Came, judged: Judged, content: bytes, doors: Doors) 
     }[receipt.status]
     told = effects.event(kind, work, came.at, feed=True, codes=plain, stop_point=StopPoint.K7, error_id=decided.cause)
     return replace(kept, events=(told,), advanced=(decided,))
+
+
+def _is_for(came: Came, named: PartyRef | None) -> bool:
+    """Say whether the receiver that an AppRec names is To: the party itself, or its organisation (older writers)."""
+    return named is not None and named.her in {party.her_id for party in came.directory.lineage(came.to_her)}
+
+
+async def _about_nothing(came: Came, receipt: Message, doors: Doors) -> NewEvent:
+    """Tell of an AppRec that answers nothing which was sent to its sender: unknown, or sent to someone else."""
+    assert receipt.original_msg_id is not None
+    answered = await doors.store.outbound(came.to_her, receipt.original_msg_id)
+    if answered is None or answered.message.kind is not Kind.DOCUMENT:
+        return event_of(EventKind.RECEIPT_UNMATCHED, came, message=receipt, why="nothing of ours waits for it")
+    # It stands in the history of the message that it was to settle, so that whoever looks there sees it.
+    why = "a receipt from a party that the message was not sent to"
+    return event_of(EventKind.SECURITY, came, message=answered.message, why=why, error_id=causes.RECEIPT_WRONG_PARTY)
 
 
 def policy_of(work: Work, came: Came, doors: Doors) -> ReceiptPolicy:

@@ -6,7 +6,7 @@
      │   ├─ NotTrusted, CannotOpen          (SecurityFailure: answered without detail)
      │   └─ DocumentRefused                 (AppRec code; carries every fault found)
      ├─ Postponed          the world is wrong; the same message may pass later
-     │   └─ Unaddressable, PartnerUnusable, OwnKeyUnusable, TransportFailed, LaneClosed, StoreBusy
+     │   └─ Unaddressable, PartnerUnusable, OwnKeyUnusable, TransportFailed, LaneClosed, StoreBusy, SenderHeld
      ├─ Denied, Conflict, Unknown           what an API client may not do, may not repeat otherwise, or may not know of
      ├─ StoreBroken        nothing is certain any more: the process must end
      └─ Misconfigured      a setting or data file is wrong; names the file, the place in it and the right form
@@ -130,6 +130,10 @@ class TransportFailed(Postponed):
 
 class StoreBusy(Postponed):
     """The store cannot take more now (disk full, stopping). Nothing was taken."""
+
+
+class SenderHeld(Postponed):
+    """Too many ciphertexts of this sender did not open: for a while nothing of it is decrypted."""
 
 
 class Denied(BrokerError):

@@ -15,7 +15,7 @@ from broker.envelope.ebms_build import build
 from broker.envelope.ebms_parse import match_parts, parse_header
 from broker.envelope.ebms_parse import parse as parse_envelope
 from broker.envelope.fault import FaultCode, build_fault
-from broker.envelope.signature import Verified, sign_envelope, verify_document, verify_envelope
+from broker.envelope.signature import WITH_SHA1, Verified, sign_envelope, verify_document, verify_envelope
 from broker.envelope.xml import Xml, parse
 from broker.errors import (
     CannotOpen,
@@ -25,6 +25,7 @@ from broker.errors import (
     NotTrusted,
     Postponed,
     Refused,
+    SenderHeld,
     TimeToLiveExpired,
     TransportFailed,
     ValueNotRecognized,
@@ -37,6 +38,7 @@ from broker.message import (
     Kind,
     NewBody,
     NewEvent,
+    PartyRef,
     ReceivedEnvelope,
     Signal,
 )
@@ -51,9 +53,9 @@ from broker.routing.trust import require_organisation, signature_policy
 from broker.sealing import cms
 from broker.sealing.keys import KeyPair
 from broker.validation.documents import Judged, judge
+from broker.validation.sentences import fault
 
 RACES = 8
-ERROR_LIST = "8221"  # AppRec error codes
 
 
 # --- receive ---
@@ -110,7 +112,10 @@ async def _receive(content_type: str, body: bytes, doors: Doors) -> Answer:
     try:
         verified = await doors.cpu(_verify, came)
         return await _opened(came, verified, doors)
-    except (NotTrusted, CannotOpen) as why:
+    except CannotOpen as why:
+        held = doors.holds.until(came.from_her, came.at) is not None  # it was the one too many
+        return await _refuse(came, why, EventKind.SECURITY, doors, error_id=causes.SENDER_HELD if held else None)
+    except NotTrusted as why:
         return await _refuse(came, why, EventKind.SECURITY, doors)
 
 
@@ -203,12 +208,8 @@ async def _opened(came: Came, verified: Verified, doors: Doors) -> Answer:
             return await _again(came, known, doors)
         raise NotTrusted("another content under a known eb:MessageId")
     key = doors.keys.signing(came.to_her, came.at)
-    opened, judged, signature = await doors.cpu(_open, came, doors)
-    document = judged.head or judged.apprec
-    if document is None or document.sender is None or document.receiver is None:
-        raise CannotOpen("what was opened does not say who it is from")
-    if document.sender.her != came.from_her:
-        raise NotTrusted("the document names another sender than the envelope")
+    opened, judged = await doors.cpu(_open, came, doors)
+    _require_sender(came, judged)
     answer = await doors.cpu(_acknowledge, came, verified, key, doors)
     received = ReceivedEnvelope(
         from_her=came.from_her,
@@ -223,15 +224,42 @@ async def _opened(came: Came, verified: Verified, doors: Doors) -> Answer:
     if judged.kind is Kind.APPREC:
         changes = await apprec_came(came, judged, opened, doors)
     else:
-        changes = await document_came(came, judged, opened, signature, doors)
+        changes = await document_came(came, judged, opened, doors)
     changes = replace(
         changes, received=received, bodies=(*changes.bodies, evidence), signals=(*changes.signals, *_later(came, doors))
     )
     return await _commit(came, changes, answer, doors)
 
 
-def _open(came: Came, doors: Doors) -> tuple[bytes, Judged, str | None]:
-    """Decrypt and read. Raises CannotOpen for every fault before the document can be read."""
+def _open(came: Came, doors: Doors) -> tuple[bytes, Judged]:
+    """Decrypt and read. Raises CannotOpen for every fault before the document can be read, SenderHeld after too many.
+
+    The count is kept here, in the thread that decrypts: were it kept on the loop, as many as wait for a thread would
+    be opened before the first of them is counted.
+    """
+    if (end := doors.holds.until(came.from_her, came.at)) is not None:
+        why = "too many ciphertexts of this sender did not open"
+        raise SenderHeld(why, error_id=causes.SENDER_HELD, hint=f"held until {end:%F %T} UTC")
+    try:
+        content = _decrypt(came, doors)
+        judged = judge(
+            content,
+            schemas=doors.schemas(),
+            processes=doors.processes(),
+            codes=doors.codes,
+            environment=doors.site.environment,
+            kind_of=came.directory.kind_of,
+            at=came.at,
+        )
+        if _sender_of(judged) is None:
+            raise CannotOpen("what was opened does not say who it is from")
+        return content, _own_signature(came, content, judged)
+    except CannotOpen:
+        doors.holds.failed(came.from_her, came.at)
+        raise
+
+
+def _decrypt(came: Came, doors: Doors) -> bytes:
     payload = came.parts[0].body
     if not cms.looks_like_cms(payload):
         raise CannotOpen("plaintext where ciphertext is agreed")
@@ -242,41 +270,49 @@ def _open(came: Came, doors: Doors) -> tuple[bytes, Judged, str | None]:
         random=doors.randomness.bytes,
         allow_3des=party is not None and Switch.TRIPLE_DES in party.switches,
     )
-    content = opened.content
-    if mime.looks_like_gzip(content):
-        try:
-            content = mime.gunzip(content)
-        except MimeProblem:  # by now every fault is the one fault
-            raise CannotOpen("what was opened does not unpack") from None
-    judged = judge(
-        content,
-        schemas=doors.schemas(),
-        processes=doors.processes(),
-        codes=doors.codes,
-        environment=doors.site.environment,
-        kind_of=came.directory.kind_of,
-        at=came.at,
-    )
-    return content, judged, _document_signature(content, judged, came)
+    if not mime.looks_like_gzip(opened.content):
+        return opened.content
+    try:
+        return mime.gunzip(opened.content)
+    except MimeProblem:  # by now every fault is the one fault
+        raise CannotOpen("what was opened does not unpack") from None
 
 
-def _document_signature(content: bytes, judged: Judged, came: Came) -> str | None:
-    """Return the AppRec code (S01) of a document signature that does not hold, or None; absent is fine.
+def _sender_of(judged: Judged) -> PartyRef | None:
+    """Return the sender that a document names, if it can be read at all."""
+    document = judged.head or judged.apprec
+    return None if document is None or document.receiver is None else document.sender
 
-    Where the process agrees on one it must be the sender's, and a fault is a fault of security (raises NotTrusted).
-    Where it does not, what is signed must still be whole, whoever signed it.
+
+def _own_signature(came: Came, content: bytes, judged: Judged) -> Judged:
+    """Look at the document's own signature, where there is one; an absent one is fine.
+
+    Where the process agrees on one it is the sender's, and a broken one is the one fault: raises CannotOpen. Where it
+    does not, a broken one is a fault of the document.
     """
     if judged.head is None or not judged.head.signed:
-        return None
+        return judged
+    xml = parse(content, max_bytes=len(content))
     agreed = judged.process is not None and judged.process.sign_document
-    trusted = choose.signers(came.directory, came.from_her, came.at) if agreed else None
     try:
-        verify_document(parse(content, max_bytes=len(content)), trusted=trusted)
+        if agreed:
+            trusted = choose.signers(came.directory, came.from_her, came.at)
+            verify_document(xml, trusted=trusted, policy=signature_policy(came.directory, came.from_her, came.at))
+        else:
+            verify_document(xml, trusted=None, policy=WITH_SHA1)
     except NotTrusted:
         if agreed:
-            raise
-        return NotTrusted.apprec
-    return None
+            raise CannotOpen("the document's own signature does not hold") from None
+        broken = fault("document.signature", line=None, path="/MsgHead/Signature")
+        return replace(judged, faults=(*judged.faults, broken))
+    return judged
+
+
+def _require_sender(came: Came, judged: Judged) -> None:
+    """Check that who is authorised for the envelope is who the document is from. Raises NotTrusted."""
+    sender = _sender_of(judged)
+    if sender is None or sender.her != came.from_her:
+        raise NotTrusted("the document names another sender than the envelope")
 
 
 def _same(one: tuple[Digest, ...], other: tuple[Digest, ...]) -> bool:
@@ -366,7 +402,7 @@ def _pong(header: ebms.Header, doors: Doors, at: datetime) -> Answer:
     return _as_answer(build(ebms.Envelope(header=pong)))
 
 
-async def _refuse(came: Came, why: Refused, kind: EventKind, doors: Doors) -> Answer:
+async def _refuse(came: Came, why: Refused, kind: EventKind, doors: Doors, *, error_id: str | None = None) -> Answer:
     """Refuse with a signed MessageError; what looks at signature, certificate or ciphertext is told without detail.
 
     Nothing of a refused envelope is remembered: the same one, mended or not, is judged afresh.
@@ -375,7 +411,7 @@ async def _refuse(came: Came, why: Refused, kind: EventKind, doors: Doors) -> An
         came.envelope.header, why, message_id=_signal_id(doors), timestamp=came.at, descriptions=_descriptions(doors)
     )
     answer = _as_answer(await doors.cpu(sign_envelope, build(error), {}, doors.keys.signing(came.to_her, came.at)))
-    event = event_of(kind, came, why=why.why, codes=(why.code,))
+    event = event_of(kind, came, why=why.why, codes=(why.code,), error_id=error_id)
     return await _commit(came, Changes(events=(event,), signals=_later(came, doors)), answer, doors)
 
 

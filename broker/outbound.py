@@ -16,6 +16,7 @@ from broker.envelope.names import DS
 from broker.envelope.signature import references_in, sign_document, sign_envelope
 from broker.envelope.xml import parse
 from broker.errors import (
+    Inconsistent,
     NotTrusted,
     OwnKeyUnusable,
     Postponed,
@@ -311,10 +312,12 @@ async def _judge_reply(
             # An unsigned MessageError counts in the answer of a peer whose TLS certificate we checked.
             channel_trusted=endpoint.startswith("https:"),
         )
-    except Refused as why:
+    except (NotTrusted, Inconsistent) as why:
         telemetry.signal_refused(work.message.id, envelope.eb_id, why)
-        cause = causes.ACKNOWLEDGMENT_NOT_TRUSTED if isinstance(why, NotTrusted) else causes.NO_SIGNAL
-        return _copy_sent(cause, status, started, endpoint, doors)
+        return _copy_sent(causes.ACKNOWLEDGMENT_NOT_TRUSTED, status, started, endpoint, doors, forged=why.why)
+    except Refused as why:  # no signal at all: a page in HTML, an answer cut off
+        telemetry.signal_refused(work.message.id, envelope.eb_id, why)
+        return _copy_sent(causes.NO_SIGNAL, status, started, endpoint, doors)
     if signal.acknowledges:
         return _acknowledge(status, started, endpoint, doors)
     if signal.refuses:
@@ -339,18 +342,27 @@ def _attempt(
     )
 
 
-def _copy_sent(cause: str, status: int | None, started: datetime, endpoint: str, doors: Doors) -> Change:
+def _copy_sent(
+    cause: str, status: int | None, started: datetime, endpoint: str, doors: Doors, *, forged: str | None = None
+) -> Change:
+    """A copy went out, and no signal to be believed came back. `forged` says why, where one came all the same."""
+
     async def change(work: Work) -> Changes | None:
         assert work.envelope is not None
         now = doors.clock.now()
         envelope = replace(work.envelope, copies=work.envelope.copies + 1)
         delivery = progress.sent(work.delivery, envelope, now=now, cause=cause)
         fine = cause == causes.ACKNOWLEDGMENT_AWAITED
-        event = effects.event(
-            EventKind.SENT, work, now, error_id=None if fine else cause, eb_id=envelope.eb_id, stop_point=StopPoint.K5
-        )
-        attempt = _attempt(work, "sent", status, None if fine else cause, started, endpoint, now)
-        return Changes(events=(event,), advanced=(delivery,), used=(envelope,), attempts=(attempt,))
+        error_id = None if fine else cause
+        events = [
+            effects.event(EventKind.SENT, work, now, error_id=error_id, eb_id=envelope.eb_id, stop_point=StopPoint.K5)
+        ]
+        if forged is not None:
+            events.append(
+                effects.event(EventKind.SECURITY, work, now, why=forged, error_id=cause, eb_id=envelope.eb_id)
+            )
+        attempt = _attempt(work, "sent", status, error_id, started, endpoint, now)
+        return Changes(events=tuple(events), advanced=(delivery,), used=(envelope,), attempts=(attempt,))
 
     return change
 

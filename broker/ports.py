@@ -4,10 +4,11 @@ An adapter may raise only what its method names. Nothing here has behaviour but 
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, ParamSpec, Protocol, TypeVar
 
+from broker.holds import Holds
 from broker.message import (
     Attempt,
     Changes,
@@ -252,3 +253,4 @@ class Doors:
     randomness: Randomness
     cpu: Cpu
     wake: Callable[[], None]  # tells the worker that something may be due
+    holds: Holds = field(default_factory=Holds)  # whose ciphertexts are not opened for now

@@ -14,6 +14,7 @@ CAUSES: Final[Mapping[str, Cause]] = {
         *on_the_way.TRANSPORT,
         *on_the_way.SIGNALS,
         *on_the_way.RECEIPT,
+        *on_the_way.INWARDS,
         *on_the_way.OWN,
     )
 }

@@ -1,7 +1,7 @@
 """The error ids, and what is said of each. An id is never given a new meaning.
 
 1xxx the door to the EPJ, 2xxx address and agreement, 32xx transport, 33xx the partner's MessageError, 34xx the
-application receipt, 4xxx our own keys, 5xxx the EPJ, 6xxx what we keep, 9xxx ourselves.
+application receipt, 35xx what partners send us, 4xxx our own keys, 5xxx the EPJ, 6xxx what we keep, 9xxx ourselves.
 """
 
 from dataclasses import dataclass
@@ -61,6 +61,8 @@ RECEIPT_WRONG_PARTY: Final = "MB-3403"
 RECEIPT_SAYS_DUPLICATE: Final = "MB-3404"
 RECEIPT_CONTRADICTS: Final = "MB-3405"
 ASK_THE_RECEIVER: Final = "MB-3406"
+
+SENDER_HELD: Final = "MB-3501"
 
 OWN_EXPIRED: Final = "MB-4101"
 OWN_NOT_YET_VALID: Final = "MB-4102"

@@ -31,6 +31,7 @@ from broker.diagnosis.causes import (
     RECEIPT_REJECTED,
     RECEIPT_SAYS_DUPLICATE,
     RECEIPT_WRONG_PARTY,
+    SENDER_HELD,
     SERVER_ERROR,
     SOAP_FAULT,
     TIMED_OUT_AFTER,
@@ -290,6 +291,20 @@ RECEIPT: Final = (
         "applikasjonskvitteringen mangler, og avtalen sier at en person spør",
         "the application receipt is missing, and the agreement says that a person asks",
         act=("Spør mottakeren om meldingen er behandlet.", "Ask the receiver whether the message was processed."),
+    ),
+)
+
+INWARDS: Final = (
+    cause(
+        SENDER_HELD,
+        "sender-held",
+        Ball.PERSON,
+        "for mange krypterte meldinger fra avsenderen lot seg ikke åpne; den holdes igjen i en time",
+        "too many ciphertexts from the sender did not open; it is held for an hour",
+        act=(
+            "Ring avsenderens drift: feil krypteringssertifikat hos dem, eller noen misbruker nøkkelen deres.",
+            "Call the sender's operations: a wrong encryption certificate there, or someone misuses their key.",
+        ),
     ),
 )
 

@@ -118,6 +118,13 @@ RULES: Mapping[str, Words] = {
         "Send well-formed XML 1.0 in UTF-8 or ISO-8859-1, without a DOCTYPE.",
         "T01",
     ),
+    "document.signature": _words(
+        "Dokumentets egen signatur holder ikke.",
+        "The document's own signature does not hold.",
+        "Signer på nytt etter siste endring, eller send dokumentet uten egen signatur.",
+        "Sign again after the last change, or send the document without a signature of its own.",
+        "S01",
+    ),
     "document.root": _words(
         "Dokumentet er verken MsgHead 1.2 eller AppRec 1.0 eller 1.1.",
         "The document is neither MsgHead 1.2 nor AppRec 1.0 or 1.1.",

@@ -5,7 +5,7 @@ after, hold signals back, or be down. Nothing sleeps: `run` moves what is due, `
 """
 
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,7 @@ from broker.retry import BackOff
 from broker.routing.party import Agreement, Directory, Party, PartyKind
 from broker.routing.process import Processes
 from broker.routing.process_files import processes, read_process
-from broker.sealing.certificates import Use
+from broker.sealing.certificates import Use, new_certificate
 from broker.sealing.keys import KeyPair
 from broker.store.sqlite import SqliteStore, open_store
 from broker.validation.codes import Codes, read_codes
@@ -32,7 +32,9 @@ from tests.certificates import key_pair
 
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 FJORDVIK, DALBYGDA = 8000101, 8000201  # each side's unit
+NORDLI = 8000301  # the third party's, where there is one: another organisation, and a partner of both
 ORGANISATION = "314159265"  # what the test certificates name
+ORGANISATIONS = {FJORDVIK: ORGANISATION, DALBYGDA: ORGANISATION, NORDLI: "271828182"}
 LEASE = timedelta(minutes=5)
 
 
@@ -91,20 +93,37 @@ async def _cpu(work: Callable[..., object], /, *args: object, **kwargs: object) 
     return work(*args, **kwargs)
 
 
+@dataclass(frozen=True, slots=True)
+class Caught:
+    """A POST that was taken off the wire before anyone read it."""
+
+    endpoint: str
+    content_type: str
+    body: bytes
+
+
+Instead = Callable[[TransportReply], TransportReply]
+
+
 @dataclass
 class Wire:
-    """Where a POST goes. `plan`: what happens to the next ones, "pass", "lose", "lose answer", or an HTTP status."""
+    """Where a POST goes. `plan`: what happens to the next ones: "pass", "lose", "catch" (lose, and keep in `caught`),
+    "lose answer", an HTTP status, or what is answered instead of the answer.
+    """
 
     sides: dict[str, "Side"] = field(default_factory=dict)
-    plan: list[str | int] = field(default_factory=list)
+    plan: list[str | int | Instead] = field(default_factory=list)
     down: set[str] = field(default_factory=set)
     log: list[tuple[str, bytes]] = field(default_factory=list)
+    caught: list[Caught] = field(default_factory=list)
 
     async def post(self, endpoint: str, *, content_type: str, body: bytes, timeout: timedelta) -> TransportReply:
         if endpoint in self.down:
             raise TransportFailed("refused", error_id="MB-3202", maybe_read=False)
         fate = self.plan.pop(0) if self.plan else "pass"
-        if fate == "lose":
+        if fate == "catch":
+            self.caught.append(Caught(endpoint, content_type, body))
+        if fate in ("lose", "catch"):
             raise TransportFailed("reset", error_id="MB-3205", maybe_read=True)
         if isinstance(fate, int):
             return TransportReply(status=fate, content_type="text/html", body=b"<html>no</html>")
@@ -112,7 +131,8 @@ class Wire:
         answer = await inbound.receive(content_type, body, self.sides[endpoint].doors)
         if fate == "lose answer":
             raise TransportFailed("reset", error_id="MB-3205", maybe_read=True)
-        return TransportReply(status=answer.status, content_type=answer.content_type, body=answer.body)
+        reply = TransportReply(status=answer.status, content_type=answer.content_type, body=answer.body)
+        return fate(reply) if callable(fate) else reply
 
 
 @dataclass
@@ -142,19 +162,25 @@ class Side:
 
 @dataclass
 class Pair:
-    """Both sides, their clock and the wire between them."""
+    """Both sides, their clock and the wire between them; and a third party, where it was asked for."""
 
     clock: Clock
     wire: Wire
     left: Side
     right: Side
     sync: bool
+    others: tuple[Side, ...] = ()
+
+    @property
+    def third(self) -> Side:
+        (third,) = self.others
+        return third
 
     async def run(self, *, rounds: int = 60) -> None:
         """Move everything that is due now, on both sides, until nothing is."""
         for _ in range(rounds):
             moved = False
-            for side in (self.left, self.right):
+            for side in (self.left, self.right, *self.others):
                 claimed = await side.store.claim(
                     now=self.clock.now(), until=self.clock.now() + LEASE, limit=20, per_lane=20, busy={}, closed=()
                 )
@@ -226,29 +252,51 @@ def dialogue(
     return raw[:start] + wanted + raw[end:]
 
 
-def _party(her: int, *, sync: bool, other: int) -> tuple[Party, ...]:
+@cache
+def side_key(her: int, use: Use) -> KeyPair:
+    """Return a side's key, with a certificate of its organisation."""
+    made = key_pair(f"side {her}", use)
+    if ORGANISATIONS[her] == ORGANISATION:
+        return made
+    certificate = new_certificate(
+        f"side {her}",
+        ORGANISATIONS[her],
+        use,
+        made.certificate.not_valid_before_utc,
+        made.certificate.not_valid_after_utc,
+        made.private_key,
+        serial=made.certificate.serial_number,
+    )
+    return KeyPair(private_key=made.private_key, certificate=certificate)
+
+
+def _party(her: int, *, sync: bool, others: Mapping[int, str]) -> tuple[Party, ...]:
+    """Return the records of a side and its organisation; `others` are those that it has agreements with: CPAId."""
     organisation = Party(
         her_id=her // 100 * 100,
         name=f"Kommune {her // 100}",
         kind=PartyKind.ORGANISATION,
-        organisation_number=ORGANISATION,
-        signing=(key_pair(f"side {her}", Use.SIGN).certificate,),
-        encryption=(key_pair(f"side {her}", Use.ENCRYPT).certificate,),
+        organisation_number=ORGANISATIONS[her],
+        signing=(side_key(her, Use.SIGN).certificate,),
+        encryption=(side_key(her, Use.ENCRYPT).certificate,),
         endpoint=f"http://127.0.0.1/{her}",
     )
     own = Party(
         her_id=her, name=f"Enhet {her}", kind=PartyKind.EPJ, organisation_number=None, parent=organisation.her_id
     )
-    agreement = Agreement(
-        cpa_id="cpa-1",
-        ours=other,
-        theirs=her,
-        retries=3,
-        retry_interval=timedelta(minutes=5),
-        persist_duration=timedelta(days=2),
-        sync=sync,
+    agreements = tuple(
+        Agreement(
+            cpa_id=cpa_id,
+            ours=other,
+            theirs=her,
+            retries=3,
+            retry_interval=timedelta(minutes=5),
+            persist_duration=timedelta(days=2),
+            sync=sync,
+        )
+        for other, cpa_id in others.items()
     )
-    return organisation, replace(own, agreements=(agreement,))
+    return organisation, replace(own, agreements=agreements)
 
 
 async def _side(folder: Path, her: int, directory: Directory, clock: Clock, wire: Wire, seed: int) -> Side:
@@ -260,7 +308,7 @@ async def _side(folder: Path, her: int, directory: Directory, clock: Clock, wire
     doors = Doors(
         site=Site(
             environment="test",
-            hosted={her: ORGANISATION},
+            hosted={her: ORGANISATIONS[her]},
             host=f"b{her}.test",
             software="DigiHelse",
             version="test",
@@ -275,7 +323,7 @@ async def _side(folder: Path, her: int, directory: Directory, clock: Clock, wire
         processes=shipped_processes,
         codes=shipped_codes(),
         schemas=shipped_schemas(),
-        keys=Keys({her: key_pair(f"side {her}", Use.SIGN)}, {her: key_pair(f"side {her}", Use.ENCRYPT)}),
+        keys=Keys({her: side_key(her, Use.SIGN)}, {her: side_key(her, Use.ENCRYPT)}),
         clock=clock,
         randomness=Randomness(seed),
         cpu=_cpu,  # type: ignore[arg-type] # runs the work in place
@@ -286,16 +334,24 @@ async def _side(folder: Path, her: int, directory: Directory, clock: Clock, wire
 
 
 @asynccontextmanager
-async def pair(folder: Path, *, sync: bool = True) -> AsyncIterator[Pair]:
-    """Give two brokers that have an agreement; close their stores in the end."""
+async def pair(folder: Path, *, sync: bool = True, third: bool = False) -> AsyncIterator[Pair]:
+    """Give two brokers that have an agreement, and a third that has one with each; close their stores in the end."""
     clock, wire = Clock(), Wire()
-    parties = [*_party(FJORDVIK, sync=sync, other=DALBYGDA), *_party(DALBYGDA, sync=sync, other=FJORDVIK)]
+    agreed = {
+        FJORDVIK: {DALBYGDA: "cpa-1"},
+        DALBYGDA: {FJORDVIK: "cpa-1"},
+        NORDLI: {FJORDVIK: "cpa-2", DALBYGDA: "cpa-3"},
+    }
+    hers = [FJORDVIK, DALBYGDA, *([NORDLI] if third else [])]
+    parties = [party for her in hers for party in _party(her, sync=sync, others=agreed[her])]
     directory = Directory(parties={party.her_id: party for party in parties})
-    left = await _side(folder / "left", FJORDVIK, directory, clock, wire, 1)
-    right = await _side(folder / "right", DALBYGDA, directory, clock, wire, 2)
-    wire.sides = {f"http://127.0.0.1/{side.her}": side for side in (left, right)}
+    sides: list[Side] = []
     try:
-        yield Pair(clock=clock, wire=wire, left=left, right=right, sync=sync)
+        for seed, her in enumerate(hers, 1):
+            sides.append(await _side(folder / str(her), her, directory, clock, wire, seed))
+        wire.sides = {f"http://127.0.0.1/{side.her}": side for side in sides}
+        left, right, *others = sides
+        yield Pair(clock=clock, wire=wire, left=left, right=right, sync=sync, others=tuple(others))
     finally:
-        await left.store.close()
-        await right.store.close()
+        for side in sides:
+            await side.store.close()
