@@ -41,7 +41,7 @@ ORDER BY chosen.key"""
 
 # At a start nobody works: what was leased is free.
 FREE_DELIVERIES = "UPDATE delivery SET leased_until = NULL, version = version + 1 WHERE leased_until IS NOT NULL"
-FREE_SIGNALS = "UPDATE signal SET leased_until = NULL WHERE leased_until IS NOT NULL"
+FREE_SIGNALS = "UPDATE signal SET leased_until = NULL WHERE ready IS NOT NULL AND leased_until IS NOT NULL"
 
 # When the first of all lanes that are not closed is ready.
 NEXT_DUE = f"""

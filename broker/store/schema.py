@@ -1,5 +1,6 @@
 """How a store's database is opened: the lock, the settings of SQLite, the numbered migrations, the right site key."""
 
+import errno
 import fcntl
 import os
 import re
@@ -42,8 +43,10 @@ def connect(path: Path) -> sqlite3.Connection:
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)  # SQLite gives its log the same mode
     os.close(handle)
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
+    if db.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":  # it fails without an error
+        db.close()
+        raise OSError(errno.EIO, "SQLite could not make its write-ahead log; is the folder on a network file system?")
     for setting in (
-        "journal_mode = WAL",
         "synchronous = FULL",  # NORMAL loses the last commits at a power cut, and in groups it wins nothing
         "wal_autocheckpoint = 0",  # the writer makes its checkpoints itself: an automatic one hides its errors
         "secure_delete = ON",

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,9 @@ T = TypeVar("T")
 
 GROUP = 200  # closures in one commit; measured: more wins nothing
 WAL_LIMIT = 16 * 1024 * 1024  # bytes of log before a checkpoint; a restart reads at most this much again
-SCRUB_AGAIN = 1.0  # seconds before the log is truncated again, when a reader was in the way
+CHECKPOINT_WAIT = 100  # ms that a reader may hold up a checkpoint, and all who write with it
+SCRUB_WAIT = 2000  # ms the same, where a key was erased and must not stay in the log
+SCRUB_AGAIN = 1.0  # seconds until that is tried again
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ class Writer:
         self._broken: BaseException | None = None
         self._stopping = False
         self._checkpoint_at = WAL_LIMIT
-        self._scrub = False  # a key was erased and may still stand in the log
+        self._scrub_at: float | None = None  # set while an erased key may still stand in the log
 
     def start(self) -> None:
         """Start the thread."""
@@ -74,15 +77,11 @@ class Writer:
             raise stopping()
         future: asyncio.Future[T] = self._loop.create_future()
         self._queue.put(Job(work, future, scrub))
-        self._refuse_left_behind()
         return await future
 
     def break_down(self, error: BaseException) -> None:
         """Take nothing more, for `error`, which happened outside the thread. To be called in the event loop."""
-        if self._broken is None:
-            self._broken = error
-            self._refuse_left_behind()
-            self._on_broken(error)
+        self._end(error, ())
 
     async def stop(self) -> None:
         """Write what waits, and end the thread."""
@@ -99,12 +98,15 @@ class Writer:
             group, going = self._next_group()
             try:
                 told = self._commit(group) if group else []
-                self._scrub |= any(job.scrub for job in group)
-                if self._scrub:
-                    self._checkpoint(wait=2000)
+                if any(job.scrub for job in group):
+                    self._checkpoint(wait=SCRUB_WAIT)
+                    self._scrub_at = time.monotonic() + SCRUB_AGAIN if self._log_size() else None
                 self._tell(told)
-                if self._log_size() >= self._checkpoint_at:
-                    self._checkpoint(wait=100)
+                if self._scrub_at is not None and time.monotonic() >= self._scrub_at:
+                    self._checkpoint(wait=0)
+                    self._scrub_at = time.monotonic() + SCRUB_AGAIN if self._log_size() else None
+                elif self._log_size() >= self._checkpoint_at:
+                    self._checkpoint(wait=CHECKPOINT_WAIT)
             except Exception as error:  # whatever it is, nobody must wait for ever
                 self._give_up(error, group)
                 return
@@ -113,7 +115,7 @@ class Writer:
         """Return the jobs that wait (at least one, unless stopping or a scrub is due) and whether to go on."""
         group: list[Job] = []
         with contextlib.suppress(Empty):
-            job = self._queue.get(timeout=SCRUB_AGAIN if self._scrub else None)
+            job = self._queue.get(timeout=None if self._scrub_at is None else SCRUB_AGAIN)
             while job is not None:
                 group.append(job)
                 if len(group) == GROUP:
@@ -154,17 +156,15 @@ class Writer:
         return told
 
     def _checkpoint(self, *, wait: int) -> None:
-        """Copy the log into the database and truncate it, waiting at most `wait` ms for readers."""
+        """Copy the log into the database and truncate it; a reader that is in the way for `wait` ms leaves it long."""
         self._db.execute(f"PRAGMA busy_timeout = {wait}")
         try:
-            blocked = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except sqlite3.Error as error:
             if fate(error) is not Fate.FULL:  # a full disk leaves the log as it is, and whole
                 raise
-            blocked = True
         finally:
             self._db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
-        self._scrub &= bool(blocked)
         self._checkpoint_at = self._log_size() + WAL_LIMIT
 
     def _log_size(self) -> int:
@@ -174,11 +174,7 @@ class Writer:
             return 0
 
     def _give_up(self, error: Exception, group: Sequence[Job]) -> None:
-        first, self._broken = self._broken is None, error
-        self._tell([Told(job, error=broken(error)) for job in group])
-        self._loop.call_soon_threadsafe(self._refuse_left_behind)
-        if first:
-            self._loop.call_soon_threadsafe(self._on_broken, error)
+        self._loop.call_soon_threadsafe(self._end, error, group)
 
     def _tell(self, told: Sequence[Told]) -> None:
         if told:
@@ -186,14 +182,16 @@ class Writer:
 
     # --- in the event loop ---
 
-    def _refuse_left_behind(self) -> None:
-        """Tell all who wait in the queue of a broken writer, whose thread may have ended before they came."""
-        if self._broken is not None:
-            jobs = []
-            with contextlib.suppress(Empty):
-                while True:
-                    jobs.append(self._queue.get_nowait())
-            _resolve([Told(job, error=broken(self._broken)) for job in jobs if job is not None])
+    def _end(self, error: BaseException, group: Sequence[Job]) -> None:
+        """Take nothing more: first the process is told, then `group` and all who wait in the queue."""
+        if self._broken is None:
+            self._broken = error
+            self._on_broken(error)
+        jobs: list[Job | None] = [*group]
+        with contextlib.suppress(Empty):
+            while True:
+                jobs.append(self._queue.get_nowait())
+        _resolve([Told(job, error=broken(error)) for job in jobs if job is not None])
 
 
 def _job_error(error: sqlite3.Error) -> Exception:

@@ -2,6 +2,7 @@
 
 import hashlib
 import uuid
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -34,7 +35,7 @@ NOW = datetime(2026, 3, 2, 9, 30, 0, 123456, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 SITE_KEY = bytes(range(32))
 
-_numbers = count(1)
+_numbers: Iterator[int] = count(1)
 
 
 def new_id() -> str:

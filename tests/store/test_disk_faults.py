@@ -1,0 +1,508 @@
+"""When the disk is full, fails, rots or is stolen: what is promised then, by real faults where they can be made."""
+
+import asyncio
+import base64
+import errno
+import os
+import resource
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from broker.errors import StoreBroken, StoreBusy
+from broker.message import Answer, Changes, EventKind
+from broker.ports import BodyDamaged
+from broker.store import writer
+from broker.store.sqlite import SqliteStore, open_store
+from tests.store import values
+from tests.store.values import MINUTE, NOW, OURS, SITE_KEY
+
+LARGE = 300_000  # bytes: a body of its own file
+
+
+async def _tried(store: SqliteStore, size: int) -> Changes | None:
+    """Return what was accepted, or None where the store was full."""
+    changes = values.taken(os.urandom(size))
+    try:
+        await store.accept(changes)
+    except StoreBusy:
+        return None
+    return changes
+
+
+async def _all_there(store: SqliteStore, accepted: list[Changes]) -> None:
+    for changes in accepted:
+        found = await store.outbound(OURS, changes.messages[0].msg_id)
+        assert found is not None
+        assert await store.body(found.message.body) == changes.bodies[0].content
+
+
+# --- full ---
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 6 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", folder]).returncode:
+        pytest.skip("a small disk cannot be mounted here (needs root)")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def _fill(file: Path) -> None:
+    with file.open("wb", buffering=0) as opened:
+        while True:
+            opened.write(bytes(4096))
+
+
+@pytest.mark.parametrize("size", [100, 60_000, LARGE])
+async def test_a_full_disk_refuses_and_goes_on_when_there_is_room(
+    small_disk: Path, broken: list[BaseException], size: int
+) -> None:
+    store = await open_store(small_disk / "store", site_key=SITE_KEY, on_broken=broken.append, reserve=0)
+    accepted = [changes for _ in range(3) if (changes := await _tried(store, size))]
+    filler = small_disk / "filler"
+    with pytest.raises(OSError, match="No space"):
+        _fill(filler)
+    refused = 0
+    while refused < 5:
+        told = await asyncio.gather(*(_tried(store, size) for _ in range(8)))
+        accepted += [changes for changes in told if changes]
+        refused += told.count(None)
+    assert len(await store.queue(limit=1000)) == len(accepted)
+    files = len(list((small_disk / "store" / "bodies").iterdir()))
+    assert files == (len(accepted) if size == LARGE else 0)  # nothing is left of what was refused
+    filler.unlink()
+    for _ in range(5):
+        changes = await _tried(store, size)
+        assert changes is not None
+        accepted.append(changes)
+    await store.ready()
+    await _all_there(store, accepted)
+    await store.close()
+    assert broken == []
+    store = await open_store(small_disk / "store", site_key=SITE_KEY, on_broken=broken.append, reserve=0)
+    await _all_there(store, accepted)
+    await store.close()
+
+
+async def test_what_finds_room_is_written_though_another_of_its_group_finds_none(
+    store: SqliteStore, broken: list[BaseException]
+) -> None:
+    accepted = [changes for _ in range(20) if (changes := await _tried(store, 1000))]
+    used = await store._writer.run(lambda db: db.execute("PRAGMA page_count").fetchone()[0])
+    await store._writer.run(lambda db: db.execute(f"PRAGMA max_page_count = {used + 20}").fetchone())
+    told = await asyncio.gather(*(_tried(store, 200_000 if n == 2 else 100) for n in range(5)))
+    assert [changes is not None for changes in told] == [True, True, False, True, True]
+    accepted += [changes for changes in told if changes]
+    await store._writer.run(lambda db: db.execute("PRAGMA max_page_count = 100000").fetchone())
+    assert await _tried(store, 200_000) is not None
+    await _all_there(store, accepted)
+    assert broken == []
+
+
+async def test_the_reserve_is_kept_for_what_comes_and_for_outcomes(tmp_path: Path) -> None:
+    store = await open_store(tmp_path, site_key=SITE_KEY, on_broken=lambda error: None, reserve=10**18)
+    with pytest.raises(StoreBusy, match="full"):
+        await store.accept(values.taken())
+    with pytest.raises(StoreBusy, match="full"):
+        await store.ready()
+    came = values.arrived()
+    await store.receive(came)
+    stored = replace(came.new_items[0], updated_at=NOW)
+    await store.record(Changes(events=(values.event(EventKind.STORED),), items=(stored,)))
+    await store.close()
+
+
+async def test_the_free_space_is_looked_at_once_a_second(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[Path] = []
+    look = os.statvfs
+
+    def counted(path: Path) -> os.statvfs_result:
+        looks.append(path)
+        return look(path)
+
+    monkeypatch.setattr("broker.store.sqlite.os.statvfs", counted)
+    now = [100.0]
+    monkeypatch.setattr("broker.store.sqlite.time.monotonic", lambda: now[0])
+    for now[0] in (100.0, 100.5, 100.9, 101.0, 101.5, 102.0):
+        await store.accept(values.taken())
+    assert len(looks) == 3
+
+
+async def test_a_foreign_program_that_holds_the_database_makes_it_busy_not_broken(
+    store: SqliteStore, tmp_path: Path, broken: list[BaseException]
+) -> None:
+    await store._writer.run(lambda db: db.execute("PRAGMA busy_timeout = 20").fetchone())
+    with closing(sqlite3.connect(tmp_path / "store" / "store.sqlite", isolation_level=None)) as foreign:
+        foreign.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreBusy, match="another process holds"):
+            await store.accept(values.taken())
+        foreign.execute("ROLLBACK")
+    await store.accept(values.taken())
+    assert broken == []
+
+
+# --- failing ---
+
+
+async def test_a_write_that_fails_otherwise_ends_all_writing(
+    store: SqliteStore, broken: list[BaseException], tmp_path: Path
+) -> None:
+    """The log may not grow (EFBIG): a write error that is no full disk."""
+    accepted = [changes for _ in range(5) if (changes := await _tried(store, 1000))]
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    log = (tmp_path / "store" / "store.sqlite-wal").stat().st_size
+    resource.setrlimit(resource.RLIMIT_FSIZE, (log + 100_000, hard))
+    try:
+        told = await asyncio.gather(
+            *(store.accept(values.taken(os.urandom(50_000))) for _ in range(20)), return_exceptions=True
+        )
+        claimed = await asyncio.gather(
+            store.claim(now=NOW, until=NOW + MINUTE, limit=9, per_lane=9, busy={}, closed=()), return_exceptions=True
+        )
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert {type(one) for one in told} <= {type(None), StoreBroken}
+    assert isinstance(told[-1], StoreBroken)
+    assert isinstance(claimed[0], StoreBroken)
+    assert len(broken) == 1
+    for refused in (store.accept(values.taken()), store.record(values.taken()), store.ready()):
+        with pytest.raises(StoreBroken, match="a write to the store failed"):
+            await refused  # there is room again, but nothing is certain any more
+    await _all_there(store, accepted)
+    assert len(broken) == 1
+
+
+@pytest.mark.parametrize("size", [LARGE])
+async def test_a_failed_fsync_of_a_body_ends_all_writing(
+    store: SqliteStore, broken: list[BaseException], monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    def fail(handle: int) -> None:
+        raise OSError(errno.EIO, "planted")
+
+    monkeypatch.setattr("broker.store.bodies.os.fsync", fail)
+    with pytest.raises(StoreBroken, match="planted"):
+        await store.accept(values.taken(bytes(size)))
+    monkeypatch.undo()
+    assert [str(error) for error in broken] == ["[Errno 5] planted"]
+    with pytest.raises(StoreBroken):
+        await store.accept(values.taken())
+    assert await store.queue(limit=9) == ()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EMFILE])
+async def test_no_room_for_a_body_refuses_and_leaves_nothing(
+    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, broken: list[BaseException]
+) -> None:
+    files: list[int] = []
+    fsync = os.fsync
+
+    def fail(handle: int) -> None:
+        files.append(handle)
+        if len(files) == 2:
+            raise OSError(number, "planted")
+        fsync(handle)
+
+    monkeypatch.setattr("broker.store.bodies.os.fsync", fail)
+    first, second = values.taken(bytes(LARGE)), values.taken(bytes(LARGE))
+    both = Changes(
+        events=(*first.events, *second.events),
+        bodies=(*first.bodies, *second.bodies),
+        messages=(*first.messages, *second.messages),
+    )
+    with pytest.raises(StoreBusy):
+        await store.accept(both)
+    monkeypatch.undo()
+    assert _names(tmp_path / "store" / "bodies") == set()
+    await store.accept(both)
+    assert broken == []
+
+
+async def test_a_refused_write_takes_its_files_with_it(store: SqliteStore, tmp_path: Path) -> None:
+    await store.accept(values.taken(msg_id="taken"))
+    told = await asyncio.gather(
+        *(store.accept(values.taken(bytes(LARGE), msg_id="taken")) for _ in range(5)), return_exceptions=True
+    )
+    assert all(isinstance(one, Exception) for one in told)
+    assert _names(tmp_path / "store" / "bodies") == set()
+
+
+async def test_a_fault_of_the_writer_itself_leaves_nobody_waiting(
+    store: SqliteStore, broken: list[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store._writer, "_commit", lambda group: 1 / 0)
+    told = await asyncio.wait_for(
+        asyncio.gather(*(store.accept(values.taken()) for _ in range(5)), return_exceptions=True), 10
+    )
+    assert [type(one) for one in told] == [StoreBroken] * 5
+    assert [type(error) for error in broken] == [ZeroDivisionError]
+
+
+async def test_a_damaged_page_ends_the_store_when_it_is_read(tmp_path: Path, broken: list[BaseException]) -> None:
+    store = await open_store(tmp_path, site_key=SITE_KEY, on_broken=broken.append)
+    for _ in range(50):
+        await store.accept(values.taken())
+    await store.close()
+    with closing(sqlite3.connect(tmp_path / "store.sqlite")) as db:
+        (root,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'delivery'").fetchone()
+    store = await open_store(tmp_path, site_key=SITE_KEY, on_broken=broken.append)
+    with (tmp_path / "store.sqlite").open("r+b") as file:
+        file.seek((root - 1) * 4096)
+        file.write(b"\xff" * 4096)
+    with pytest.raises(StoreBroken, match="malformed"):
+        await store.queue(limit=9)
+    assert len(broken) == 1
+    with pytest.raises(StoreBroken):
+        await store.accept(values.taken())
+    await store.close()
+
+
+_CHILD = """
+import asyncio, sys
+from pathlib import Path
+from broker.errors import StoreBroken
+from broker.store.sqlite import open_store
+from tests.store import values
+
+async def main():
+    told = []
+    store = await open_store(Path(sys.argv[1]), site_key=values.SITE_KEY, on_broken=told.append)
+    failures = 0
+    try:
+        for n in range(12):
+            try:
+                await store.accept(values.taken(bytes(300_000 if n % 4 == 3 else 100), msg_id=f"{n}"))
+            except StoreBroken:
+                failures += 1
+            else:
+                print("kept", n, flush=True)
+                assert not failures, "something was taken after a failed fsync"
+    finally:
+        await store.close()
+    print("failed", failures, len(told), flush=True)
+
+try:
+    asyncio.run(main())
+except StoreBroken:
+    print("failed to open", flush=True)
+"""
+
+
+@pytest.mark.parametrize("nth", [int(n) for n in os.environ.get("FSYNC_POINTS", "1 3 6 11").split()])
+async def test_no_write_is_reported_after_a_failed_fsync(tmp_path: Path, nth: int) -> None:
+    """The n-th fsync of each thread fails (EIO): what was reported is there, and nothing more is taken."""
+    strace = shutil.which("strace")
+    if strace is None:
+        pytest.skip("strace is not installed: no fault can be put into a system call")
+    command = [strace, "-f", "-qq", "-o", "/dev/null", "-e", f"inject=fsync,fdatasync:error=EIO:when={nth}"]
+    folder = tmp_path / "store"
+    child = await asyncio.to_thread(_run, [*command, sys.executable, "-c", _CHILD, str(folder)])
+    lines = child.stdout.splitlines()
+    if child.returncode and not lines:
+        pytest.skip(f"strace cannot trace here: {child.stderr[-200:]}")
+    assert lines, child.stderr
+    kept = [line.split()[1] for line in lines if line.startswith("kept")]
+    last = lines[-1].split()
+    assert last[0] == "failed", child.stderr
+    assert last == ["failed", "to", "open"] or (len(kept) + int(last[1]) == 12 and last[2] == "1"), lines
+    store = await open_store(folder, site_key=SITE_KEY, on_broken=lambda error: None)
+    for name in kept:
+        found = await store.outbound(OURS, name)
+        assert found is not None
+        assert len(await store.body(found.message.body)) == found.message.size
+    await store.close()
+
+
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+# --- rotten ---
+
+
+async def _damage(store: SqliteStore, statement: str) -> None:
+    def work(db: sqlite3.Connection) -> None:
+        db.execute("DROP TRIGGER IF EXISTS body_fixed")  # rot asks no trigger
+        db.execute(statement)
+
+    await store._writer.run(work)
+
+
+@pytest.mark.parametrize("part", ["wrapped", "sealed"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "substr({0}, 1, 20) || x'00' || substr({0}, 22)",
+        "x'ff' || substr({0}, 2)",
+        "substr({0}, 1, length({0}) - 1)",
+        "x''",
+    ],
+)
+async def test_rot_in_a_row_is_seen(store: SqliteStore, part: str, change: str) -> None:
+    changes = values.taken(b"content that must come back as it was or not at all")
+    await store.accept(changes)
+    await _damage(store, f"UPDATE body SET {part} = CAST({change.format(part)} AS BLOB)")
+    with pytest.raises(BodyDamaged):
+        await store.body(changes.messages[0].body)
+
+
+async def test_rot_in_a_file_is_seen(store: SqliteStore, tmp_path: Path) -> None:
+    changes = values.taken(bytes(LARGE))
+    await store.accept(changes)
+    (file,) = (tmp_path / "store" / "bodies").iterdir()
+    whole = file.read_bytes()
+    for damaged in (whole[:-1], b"", whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:]):
+        file.write_bytes(damaged)
+        with pytest.raises(BodyDamaged):
+            await store.body(changes.messages[0].body)
+    file.write_bytes(whole)
+    assert await store.body(changes.messages[0].body) == bytes(LARGE)
+    file.unlink()
+    with pytest.raises(BodyDamaged, match="gone"):
+        await store.body(changes.messages[0].body)
+
+
+async def test_one_body_does_not_pass_for_another(store: SqliteStore) -> None:
+    first, second = values.taken(b"first"), values.taken(b"other")
+    await store.accept(first)
+    await store.accept(second)
+    (here,), (there,) = first.bodies, second.bodies
+    await _damage(
+        store,
+        "UPDATE body SET (wrapped, sealed) ="
+        f" (SELECT wrapped, sealed FROM body WHERE id = '{there.id}') WHERE id = '{here.id}'",
+    )
+    with pytest.raises(BodyDamaged):
+        await store.body(here.id)
+
+
+# --- stolen ---
+
+CANARY = "Kanarifugl Blåbærsyltetøy 13876599999"
+_FORMS = {
+    "utf-8": CANARY.encode(),
+    "latin-1": CANARY.encode("latin-1"),
+    **{f"base64 {n}": base64.b64encode(bytes(n) + CANARY.encode())[8:-8] for n in range(3)},
+    "utf-16": CANARY.encode("utf-16-le"),
+}
+
+
+def _found(folder: Path) -> set[str]:
+    """Return the forms of the canary that stand in any file below `folder`."""
+    texts = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
+    assert sum(map(len, texts)) > 10_000
+    return {form for form, word in _FORMS.items() if any(word in text for text in texts)}
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+@pytest.fixture
+async def planted(store: SqliteStore) -> SqliteStore:
+    """A store that has the canary in every body, small and large."""
+    words = b"\n".join([*_FORMS.values(), *(base64.b64encode(bytes(n) + CANARY.encode()) for n in range(3))])
+    for filling in (b"", bytes(LARGE), bytes(100_000)):
+        content = filling + words + filling
+        changes = values.taken(content)
+        await store.accept(changes)
+        sealed, _, _ = values.sealed(changes.deliveries[0], content)
+        await store.record(sealed)
+        came = values.arrived(content)
+        received = came.received
+        assert received is not None
+        evidence = values.body(content)
+        answer = Answer(status=200, content_type="text/xml", body=content)
+        await store.receive(
+            replace(
+                came,
+                bodies=(came.bodies[0], evidence),
+                received=replace(received, evidence=evidence.id, answer=answer),
+            )
+        )
+        kept = values.body(content)
+        await store.record(
+            Changes(events=(values.event(EventKind.DUPLICATE),), bodies=(kept,), signals=(values.signal(kept),))
+        )
+    return store
+
+
+async def test_no_word_of_a_body_stands_in_any_file(planted: SqliteStore, tmp_path: Path) -> None:
+    assert _found(tmp_path) == set()
+    await planted.close()
+    assert _found(tmp_path) == set()
+
+
+async def test_the_search_for_words_would_find_them(planted: SqliteStore, tmp_path: Path) -> None:
+    for form, word in _FORMS.items():
+        (tmp_path / "planted").write_bytes(bytes(10) + word)
+        assert _found(tmp_path) == {form}
+    (tmp_path / "planted").unlink()
+    await planted.record(Changes(events=(values.event(EventKind.PARKED, why=CANARY),)))
+    assert _found(tmp_path) == {"utf-8"}
+
+
+def _holds(folder: Path, secret: bytes) -> set[str]:
+    return {path.name for path in folder.rglob("*") if path.is_file() and secret in path.read_bytes()}
+
+
+@pytest.mark.parametrize("checkpointed", [False, True])
+async def test_an_erased_key_stands_in_no_file_any_more(
+    store: SqliteStore, tmp_path: Path, checkpointed: bool, broken: list[BaseException]
+) -> None:
+    changes, other = values.taken(b"x" * 5000), values.taken(b"y" * LARGE)
+    await store.accept(changes)
+    await store.accept(other)
+    rows = "SELECT wrapped FROM body ORDER BY seq"
+    secrets = [row[0] for row in await store._readers.rows(rows, {})]
+    if checkpointed:
+        await store._writer.run(lambda db: None, scrub=True)
+    assert all(_holds(tmp_path, secret) for secret in secrets)
+    assert len(_names(tmp_path / "store" / "bodies")) == 1
+    await store.erase(bodies=[changes.messages[0].body, other.messages[0].body], now=NOW)
+    assert [_holds(tmp_path, secret) for secret in secrets] == [set(), set()]
+    assert _names(tmp_path / "store" / "bodies") == set()
+    assert broken == []
+
+
+async def test_a_reader_in_the_way_delays_the_end_of_a_key_and_nothing_else(
+    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "SCRUB_WAIT", 20)
+    monkeypatch.setattr(writer, "SCRUB_AGAIN", 0.0)
+    changes = values.taken(b"x" * 5000)
+    await store.accept(changes)
+    (secret,) = [row[0] for row in await store._readers.rows("SELECT wrapped FROM body", {})]
+    with closing(sqlite3.connect(tmp_path / "store" / "store.sqlite", isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM body").fetchone()
+        await store.erase(bodies=[changes.messages[0].body], now=NOW)
+        assert _holds(tmp_path, secret) == {"store.sqlite-wal"}
+        await store.accept(values.taken())
+        reader.execute("COMMIT")
+    await store.ready()
+    await store.ready()  # the first may have been told before its log was truncated
+    assert _holds(tmp_path, secret) == set()
+
+
+async def test_the_log_does_not_grow_without_end(
+    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "WAL_LIMIT", 500_000)
+    store._writer._checkpoint_at = 500_000
+    sizes = []
+    for _ in range(60):
+        await store.accept(values.taken(os.urandom(50_000)))
+        sizes.append((tmp_path / "store" / "store.sqlite-wal").stat().st_size)
+    assert max(sizes) < 1_000_000
+    assert min(sizes[20:]) < 200_000
