@@ -24,7 +24,7 @@ from broker.lookup.randomness import SystemRandomness
 _GLANCE = 0.25  # seconds between looks at the ledgers and the API
 _SETTLED_WITHIN = 50.0
 _FELT_WITHIN = 30.0  # until a stopped partner has been tried
-_AGREED_WITHIN = 15.0  # until the receiver's side knows that its receipt is home
+_AGREED_WITHIN = 10.0  # until the receiver's side knows that its receipt is home
 
 
 def main(stay: bool, folder: Path | None) -> int:
@@ -120,7 +120,7 @@ class Show:
     async def _play(self) -> None:
         for case in self._cases:
             if not case.while_down:
-                self._hand_over(case)
+                self.hand_over(case)
         for site in self._sites.values():
             self._simulators.append(await start_simulator(site))
         early = [case for case in self._cases if not case.while_down and not case.rule.withhold]
@@ -136,7 +136,7 @@ class Show:
                 f"Dalbygdas megler stoppet med {code}, ikke 0", f"Dalbygda's broker stopped with {code}, not 0"
             )
         for case in cases:
-            self._hand_over(case)
+            self.hand_over(case)
         felt: set[str] = set()
 
         async def look() -> None:
@@ -148,7 +148,7 @@ class Show:
         await self._watch(lambda: len(felt) == len(cases), within=_FELT_WITHIN, also=look)
         await self._start_broker(self._sites[DALBYGDA])
 
-    def _hand_over(self, case: Case) -> None:
+    def hand_over(self, case: Case) -> None:
         """Lay a document where its EPJ finds it: in the outbox, or with the drafts where it answers another."""
         site = self._sites[case.sender]
         draft = site.drafts / f"{case.name}.xml"

@@ -1,16 +1,18 @@
 """What the demo shows: a live table on a terminal, plain lines elsewhere, and the table at the end."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from broker.demo.cases import UNITS, Case
+from broker.cli.words import language
+from broker.demo.cases import DALBYGDA, FJORDVIK, PORTAL, Case
 from broker.demo.questions import Way
 from broker.demo.verdict import Asked, Told
 from broker.message import Text
@@ -26,16 +28,17 @@ class Ended:
     complaints: tuple[str, ...]
 
 
-_HEADINGS = (
-    Text(nb="Melding", en="Message"),
-    Text(nb="Vei", en="Way"),
-    Text(nb="Forsøk", en="Attempts"),
-    Text(nb="Transportkvittering", en="Acknowledgment"),
-    Text(nb="Applikasjonskvittering", en="AppRec"),
-    Text(nb="Tid", en="Time"),
-    Text(nb="Som den skal", en="As it should"),
-)
+_WIDE = 132  # where there is no terminal whose width could be asked for
+_MESSAGE, _WAY = Text(nb="Melding", en="Message"), Text(nb="Vei", en="Way")
 _STANDS = Text(nb="Hvor den står", en="Where it stands")
+_RESULTS = (
+    Text(nb="Forsøk", en="Tries"),
+    Text(nb="Ack", en="Ack"),
+    Text(nb="AppRec", en="AppRec"),
+    Text(nb="Tid", en="Time"),
+    Text(nb="Rett", en="Right"),
+)
+_NAMES = {FJORDVIK: "Fjordvik", DALBYGDA: "Dalbygda", PORTAL: "Portalen"}
 _REFUSED = Text(nb="avvist i døra", en="refused at the door")
 _NOT_POSTED = Text(nb="ikke sendt fra EPJ ennå", en="not posted yet")
 _YES, _NO = Text(nb="ja", en="yes"), Text(nb="NEI", en="NO")
@@ -46,13 +49,15 @@ _TITLE = Text(
 
 
 class Screen:
-    """The demo's voice. Norwegian where the environment asks for it (LANG=nb_NO...), else English."""
+    """The demo's voice: bokmål on a Norwegian system, else English, as all of the command line."""
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: Console | None = None, environment: Mapping[str, str] = os.environ) -> None:
         self.console = console or Console(highlight=False)
-        self._norwegian = os.environ.get("LC_ALL", os.environ.get("LANG", "")).lower().startswith(("nb", "no", "nn"))
+        if console is None and not self.console.is_terminal and "COLUMNS" not in environment:
+            self.console = Console(highlight=False, width=_WIDE)
+        self._norwegian = language(environment) == "nb"
         self._live: Live | None = None
-        self._last: dict[str, str] = {}
+        self._last: dict[str, object] = {}
 
     def word(self, text: Text) -> str:
         """Return the text in the reader's language."""
@@ -60,7 +65,7 @@ class Screen:
 
     def say(self, nb: str, en: str) -> None:
         """Say one sentence, above the live table where there is one."""
-        self.console.print(nb if self._norwegian else en, markup=False)
+        self.console.print(nb if self._norwegian else en, markup=False, soft_wrap=True)
 
     def __enter__(self) -> "Screen":
         if self.console.is_terminal:
@@ -79,16 +84,16 @@ class Screen:
             self._live.update(self._standing(cases, ways))
             return
         for case in cases:
-            stands = self._stands(case, ways)
-            if self._last.get(case.name) != stands:
-                self._last[case.name] = stands
-                self.console.print(f"  {case.name}: {stands}", markup=False)
+            way = ways.get(case.name)
+            mark = (way.stop_point, way.error_id, way.outcome) if way else case.name in ways
+            if self._last.get(case.name, False) != mark:
+                self._last[case.name] = mark
+                self.console.print(f"  {case.name}: {self._stands(case, ways)}", markup=False, soft_wrap=True)
 
     def end(self, ended: Sequence[Ended]) -> None:
         """Show the table at the end, and every complaint below it."""
-        table = Table(title=self.word(_TITLE), title_justify="left", show_lines=False)
-        for heading in _HEADINGS:
-            table.add_column(self.word(heading), overflow="fold")
+        table = self._table(*_RESULTS)
+        table.title, table.title_justify = self.word(_TITLE), "left"
         for one in ended:
             table.add_row(*(escape(cell) for cell in self._cells(one)))
         self.console.print(table)
@@ -96,10 +101,16 @@ class Screen:
             for complaint in one.complaints:
                 self.console.print(f"{one.case.name}: {complaint}", markup=False, style="bold red")
 
+    def _table(self, *headings: Text) -> Table:
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        table.add_column(self.word(_MESSAGE), overflow="fold")
+        table.add_column(self.word(_WAY), no_wrap=True)
+        for heading in headings:
+            table.add_column(self.word(heading))
+        return table
+
     def _standing(self, cases: Sequence[Case], ways: dict[str, Way | None]) -> Table:
-        table = Table()
-        for heading in (*_HEADINGS[:2], _STANDS):
-            table.add_column(self.word(heading), overflow="fold")
+        table = self._table(_STANDS)
         for case in cases:
             table.add_row(escape(self.word(case.title)), _route(case), escape(self._stands(case, ways)))
         return table
@@ -116,7 +127,7 @@ class Screen:
             self.word(one.case.title),
             _route(one.case),
             str(len(one.asked.attempts)) if way else "–",
-            way.transport if way else "–",
+            _acknowledged(way),
             " ".join((way.apprec or "–", *way.codes)) if way else self.word(_REFUSED),
             _seconds(one.told.took),
             self.word(_NO if one.complaints else _YES),
@@ -124,7 +135,13 @@ class Screen:
 
 
 def _route(case: Case) -> str:
-    return f"{UNITS[case.sender].organisation_name} → {UNITS[case.receiver].organisation_name}"
+    return f"{_NAMES[case.sender]} → {_NAMES[case.receiver]}"
+
+
+def _acknowledged(way: Way | None) -> str:
+    if way is None:
+        return "–"
+    return "ok" if way.transport == "Acknowledged" else way.transport
 
 
 def _seconds(took: timedelta | None) -> str:
