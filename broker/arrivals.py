@@ -230,9 +230,9 @@ async def apprec_came(came: Came, judged: Judged, content: bytes, doors: Doors) 
         sender_her=came.to_her, msg_id=receipt.original_id, receiver_her=came.from_her
     )
     if work is None:
-        return replace(kept, events=(await _about_nothing(came, message, doors),))
+        return replace(kept, events=await _about_nothing(came, message, doors))
     repeated = await doors.store.inbound(sender_her=came.from_her, msg_id=receipt.id, kind=Kind.APPREC)
-    if repeated is not None:
+    if repeated is not None and not await _set_aside(repeated[0], doors):
         # The same AppRec once more, in a new envelope: it says nothing new. Another under its id is a forgery.
         same = repeated[0].sha256 == message.sha256
         kind = EventKind.RECEIPT_REPEATED if same else EventKind.SECURITY
@@ -270,15 +270,23 @@ def _is_for(came: Came, named: PartyRef | None) -> bool:
     return named is not None and named.her in {party.her_id for party in came.directory.lineage(came.to_her)}
 
 
-async def _about_nothing(came: Came, receipt: Message, doors: Doors) -> NewEvent:
+async def _set_aside(receipt: Message, doors: Doors) -> bool:
+    """Say whether an AppRec went to the work list when it came: it settled nothing, so the next is no repeat."""
+    history = await doors.store.history(receipt.id)
+    return any(stored.event.kind is EventKind.RECEIPT_UNMATCHED for stored in history)
+
+
+async def _about_nothing(came: Came, receipt: Message, doors: Doors) -> tuple[NewEvent, ...]:
     """Tell of an AppRec that answers nothing which was sent to its sender: unknown, or sent to someone else."""
     assert receipt.original_msg_id is not None
+    told = event_of(EventKind.RECEIPT_UNMATCHED, came, message=receipt, why="nothing of ours waits for it")
     answered = await doors.store.outbound(came.to_her, receipt.original_msg_id)
     if answered is None or answered.message.kind is not Kind.DOCUMENT:
-        return event_of(EventKind.RECEIPT_UNMATCHED, came, message=receipt, why="nothing of ours waits for it")
+        return (told,)
     # It stands in the history of the message that it was to settle, so that whoever looks there sees it.
     why = "a receipt from a party that the message was not sent to"
-    return event_of(EventKind.SECURITY, came, message=answered.message, why=why, error_id=causes.RECEIPT_WRONG_PARTY)
+    alarm = event_of(EventKind.SECURITY, came, message=answered.message, why=why, error_id=causes.RECEIPT_WRONG_PARTY)
+    return (told, alarm)
 
 
 def policy_of(work: Work, came: Came, doors: Doors) -> ReceiptPolicy:
