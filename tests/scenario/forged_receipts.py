@@ -9,9 +9,9 @@ from broker.sealing.certificates import Use
 from broker.sealing.keys import KeyPair
 from tests.certificates import key_pair
 from tests.scenario.forge import NEXT, NEXT_MSH, SIGNATURE, Draft
-from tests.scenario.forged_messages import DOWNGRADES, HEADER, edit, put
+from tests.scenario.forged_signatures import DOWNGRADES, HEADER
 from tests.scenario.pair import DALBYGDA, FJORDVIK, NORDLI, Caught
-from tests.scenario.scenes import LEFT, MSG_ID, RIGHT, THIRD, TO_THIRD, UNKNOWN, Case, Forge, Scene, for_left
+from tests.scenario.scenes import LEFT, MSG_ID, RIGHT, THIRD, TO_THIRD, UNKNOWN, Case, Forge, Scene, edit, for_left, put
 
 ACKNOWLEDGMENT = "<eb:Acknowledgment .*</eb:Acknowledgment>"
 PARTS_DIGEST = '(<ds:Reference URI="cid:[^>]*>.*?<ds:DigestValue>)[^<]*(</ds:DigestValue></ds:Reference>)'

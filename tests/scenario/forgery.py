@@ -35,6 +35,7 @@ from tests.scenario.forge import Draft, take
 from tests.scenario.forged_messages import CASES as MESSAGES
 from tests.scenario.forged_receipts import ACKNOWLEDGMENTS, ANSWERS, MESSAGE_ERRORS, RECEIPTS
 from tests.scenario.forged_receipts import Answer as ForgedAnswer
+from tests.scenario.forged_signatures import CASES as SIGNATURES
 from tests.scenario.pair import Caught, Pair, dialogue, pair
 from tests.scenario.scenes import Case, Scene, message_error
 from tests.scenario.witness import Witness, differences, dump, events_after, watching
@@ -69,7 +70,7 @@ async def run(folder: Path) -> Report:
 
 
 _PLAN: Sequence[tuple[str, Callable[[Path], AbstractAsyncContextManager[Scene]], Sequence[Case]]] = (
-    ("messages", scenes.messages, MESSAGES),
+    ("messages", scenes.messages, (*MESSAGES, *SIGNATURES)),
     ("acknowledgments", scenes.acknowledgments, ACKNOWLEDGMENTS),
     ("message-errors", scenes.message_errors, MESSAGE_ERRORS),
     ("receipts", scenes.receipts, RECEIPTS),

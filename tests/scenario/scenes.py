@@ -23,6 +23,7 @@ from tests.scenario.pair import DALBYGDA, FJORDVIK, NORDLI, Caught, Pair, Side, 
 MSG_ID, OTHER_MSG_ID = "22222222-0000-4000-8000-000000000001", "22222222-0000-4000-8000-000000000002"
 TO_THIRD = "22222222-0000-4000-8000-000000000003"
 THIRDS_MSG_ID = "22222222-0000-4000-8000-000000000004"
+FORGED_CONVERSATION = ("<eb:ConversationId>", "<eb:ConversationId>0")
 UNKNOWN = "22222222-0000-4000-8000-00000000ffff"
 
 LEFT, RIGHT, THIRD = (side_key(her, Use.SIGN) for her in (FJORDVIK, DALBYGDA, NORDLI))
@@ -196,3 +197,11 @@ def for_left(document: bytes) -> bytes:
 
 def for_right(document: bytes) -> bytes:
     return sealed(document, RIGHT_OPENS.certificate)
+
+
+def put(old: str, new: str) -> Forge:
+    return lambda scene: scene.original.put(old, new)
+
+
+def edit(where: str, by: str) -> Forge:
+    return lambda scene: scene.original.edit(where, by)
