@@ -35,25 +35,26 @@ def main(stay: bool, folder: Path | None) -> int:
     screen = Screen()
     try:
         return asyncio.run(_until_told_to_stop(stay, (folder or Path(".demo")).resolve(), screen))
-    except KeyboardInterrupt:
-        return 130
-    except (Died, NotReady, Misconfigured, Unexpected) as error:
+    except* (Died, NotReady, Misconfigured, Unexpected, aiohttp.ClientError, OSError) as group:
+        error = group.exceptions[0]
         screen.say(f"Demoen stoppet: {error}", f"The demo stopped: {error}")
-        return 1
+    return 1
 
 
 async def _until_told_to_stop(stay: bool, folder: Path, screen: Screen) -> int:
-    """Run the demo so that SIGTERM and a closed terminal stop the children too, as Ctrl-C does."""
-    task = asyncio.current_task()
+    """Run the demo; Ctrl-C, SIGTERM and a closed terminal end it in order, however often they come."""
     loop = asyncio.get_running_loop()
-    if task is not None:
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, task.cancel)
-    try:
-        async with Show(folder, screen) as show:
-            return await show.run(stay=stay)
-    except asyncio.CancelledError:
-        return 130
+    async with asyncio.TaskGroup() as tasks:
+        showing = tasks.create_task(_show(stay, folder, screen), name="demo")
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            # Only the first one counts: another must not break off the stopping.
+            loop.add_signal_handler(number, lambda: showing.cancelling() or showing.cancel())
+    return 130 if showing.cancelled() else showing.result()
+
+
+async def _show(stay: bool, folder: Path, screen: Screen) -> int:
+    async with Show(folder, screen) as show:
+        return await show.run(stay=stay)
 
 
 class Show:
@@ -76,10 +77,6 @@ class Show:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        # A second Ctrl-C must not leave processes behind.
-        await asyncio.shield(self._leave())
-
-    async def _leave(self) -> None:
         await stop_all([*self._simulators, *self._brokers.values()])
         await self._opened.aclose()
 
@@ -184,7 +181,7 @@ class Show:
             for entry in self._ledger(site):
                 if isinstance(entry, Posted):
                     # A broker that is stopped just now keeps what it said last.
-                    with suppress(aiohttp.ClientError):
+                    with suppress(aiohttp.ClientError, TimeoutError):
                         self._ways[entry.case] = await self._asks[site].way(entry.id) if entry.id else None
 
     # --- the judging ---

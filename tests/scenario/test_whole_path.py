@@ -118,9 +118,46 @@ def test_a_demo_that_is_told_to_stop_leaves_no_process_behind(staying: Staying) 
     children = _processes_of(staying.folder)
     assert len(children) == 6
     staying.process.send_signal(signal.SIGINT)
+    staying.process.send_signal(signal.SIGTERM)  # and an impatient second
     assert staying.process.wait(60) == 0
     assert _processes_of(staying.folder) == []
     assert (staying.folder / ".demo" / "fjordvik" / "broker.log").stat().st_size > 0
+
+
+def test_a_demo_that_is_stopped_in_the_middle_leaves_no_process_behind(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "broker", "demo"],
+        cwd=tmp_path,
+        env=environment(PYTHONPATH=str(ROOT)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+    )
+    assert process.stdout is not None
+    watchdog = threading.Timer(100, process.kill)
+    watchdog.start()
+    try:
+        for line in process.stdout:
+            if "K6" in line:
+                break
+        assert len(_processes_of(tmp_path)) == 6
+        process.send_signal(signal.SIGTERM)
+        rest = process.stdout.read()
+        assert process.wait(60) == 130
+    finally:
+        watchdog.cancel()
+        process.stdout.close()
+    assert "Traceback" not in rest
+    assert _processes_of(tmp_path) == []
+
+
+def test_a_demo_whose_folder_is_not_its_own_says_so_and_starts_nothing(tmp_path: Path) -> None:
+    (tmp_path / "diary.txt").write_text("Kjære dagbok")
+    ran = run_harness("broker", "demo", "--dir", str(tmp_path))
+    assert ran.returncode == 1
+    assert "not empty" in ran.stdout
+    assert "Traceback" not in ran.stdout + ran.stderr
 
 
 def _processes_of(folder: Path) -> list[int]:
