@@ -86,7 +86,7 @@ async def _run(settings: Settings, stack: AsyncExitStack, broken: asyncio.Future
         addresses=addresses,
         processes=processes.current,
         codes=_codes(),
-        schemas=ThreadSchemas(schema_files(settings.schemas)),
+        schemas=ThreadSchemas(schema_files(settings.schemas), threads=settings.workers.cpu_threads),
         keys=keys,
         clock=clock,
         randomness=SystemRandomness(),

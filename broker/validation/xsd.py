@@ -4,8 +4,9 @@ Schemas are given as bytes. No URL is opened, no path read, and what an instance
 is never followed.
 
 A SchemaSet belongs to one thread: libxml2 keeps its error log on the schema object. Each thread takes a `clone()`,
-which shares nothing that changes. Building one (`from_bytes`, `clone`) races in libxml2: callers hold one lock round
-it. Nothing else needs one.
+which shares nothing that changes. While one is built (`from_bytes`, `clone`) no other thread may build one or parse
+anything: where libxml2 looks for an imported schema is one setting of the process, and what it does not find there it
+leaves out without an error.
 """
 
 from collections.abc import Collection, Mapping

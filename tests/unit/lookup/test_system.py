@@ -109,7 +109,7 @@ def test_what_is_shipped_inside_the_package_goes_first(tmp_path: Path, monkeypat
 
 
 def test_each_thread_has_its_own_schemas_and_keeps_them() -> None:
-    schemas = ThreadSchemas(schema_files(shipped("schemas")))
+    schemas = ThreadSchemas(schema_files(shipped("schemas")), threads=4)
     together = threading.Barrier(4)
 
     def own(_: int) -> tuple[SchemaSet, SchemaSet]:
@@ -120,6 +120,15 @@ def test_each_thread_has_its_own_schemas_and_keeps_them() -> None:
         pairs = list(pool.map(own, range(4)))
     assert all(first is second for first, second in pairs)
     assert len({id(first) for first, _ in pairs}) == 4
+
+
+def test_schemas_are_compiled_before_threads_parse_and_never_after() -> None:
+    """A set that was compiled while another thread parsed once refused every document: its imports were skipped."""
+    schemas = ThreadSchemas(schema_files(shipped("schemas")), threads=2)
+    with ThreadPoolExecutor(1) as pool:
+        assert schemas() is not pool.submit(schemas).result()
+    with ThreadPoolExecutor(1) as pool, pytest.raises(LookupError):
+        pool.submit(schemas).result()
 
 
 def test_schemas_that_are_not_there_are_named(tmp_path: Path) -> None:
