@@ -3,13 +3,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp-$(shell cat requirements-dev.lock pyproject.toml | sha256sum | cut -c1-16)
 
-.PHONY: demo test setup system lint types contracts unit forgery lock clean
+.PHONY: demo test setup system lint types contracts unit forgery bench lock clean
 
 demo: setup
 	$(BIN)/broker demo $(if $(STAY),--stay)
 
 test: setup system
 	scripts/test
+
+# How fast, against a straight line of the same work: docs/performance.md. For figures to quote, on a quiet machine.
+bench: setup
+	$(BIN)/python -m tests.bench
 
 setup: $(STAMP)
 
@@ -44,4 +48,4 @@ lock:
 	printf 'hatchling>=1.27,<2\n' | uv pip compile -q pyproject.toml - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -c requirements-dev.lock -o requirements.lock
 
 clean:
-	rm -rf $(VENV) dist build .demo .work
+	rm -rf $(VENV) dist build .demo .work .bench

@@ -90,7 +90,7 @@ def test_the_project_names_no_machine_and_no_index() -> None:
         path
         for pattern in ("*.md", "*.toml", "*.lock", "*.py", "*.yml", "Makefile", "Dockerfile")
         for path in ROOT.rglob(pattern)
-        if not {".venv", ".git", ".demo", ".work", "node_modules"} & set(path.relative_to(ROOT).parts)
+        if not {".venv", ".git", ".demo", ".work", ".bench", "node_modules"} & set(path.relative_to(ROOT).parts)
         and path != Path(__file__)
     ]
     assert len(texts) >= 60
