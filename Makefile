@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp-$(shell cat requirements-dev.lock pyproject.toml | sha256sum | cut -c1-16)
 
-.PHONY: demo test setup system lint types contracts unit forgery bench lock clean
+.PHONY: demo test setup system lint types contracts unit forgery oracle bench lock clean
 
 demo: setup
 	$(BIN)/broker demo $(if $(STAY),--stay)
@@ -41,6 +41,9 @@ unit: setup
 # Each prints what it tried; SABOTAGE=name plants a fault, which must turn it red.
 forgery: setup
 	$(BIN)/python -m tests.scenario.forgery
+
+oracle: setup
+	$(BIN)/python -m tests.scenario.oracle
 
 # Writes the two locks anew from pyproject.toml. They hold names, versions and hashes, and no address of an index.
 lock:

@@ -176,11 +176,11 @@ class Pair:
         (third,) = self.others
         return third
 
-    async def run(self, *, rounds: int = 60) -> None:
-        """Move everything that is due now, on both sides, until nothing is."""
+    async def run(self, *, rounds: int = 60, only: Side | None = None) -> None:
+        """Move everything that is due now, on all sides or one, until nothing is."""
         for _ in range(rounds):
             moved = False
-            for side in (self.left, self.right, *self.others):
+            for side in (only,) if only else (self.left, self.right, *self.others):
                 claimed = await side.store.claim(
                     now=self.clock.now(), until=self.clock.now() + LEASE, limit=20, per_lane=20, busy={}, closed=()
                 )
