@@ -185,7 +185,8 @@ class Delivery:
     transport_due: datetime | None = None  # when the transport side acts next
     receipt_due: datetime | None = None  # when the receipt side acts next: alarm, chase, overdue
     alarms: int = 0  # receipt alarms given so far
-    chases: int = 0  # chase envelopes made so far
+    chases: int = 0  # chase hours behind us: chased, or skipped because they came before the Acknowledgment
+    renewals: int = 0  # times that the document went into another envelope, by a chase or a person
     failures: int = 0  # tries in a row that spent nothing; drives the back-off
     envelope: str | None = None  # eb_id of the current envelope
     codes: tuple[Code, ...] = ()  # of the AppRec that decided

@@ -196,9 +196,9 @@ def repeats(delivery: Delivery, verdict: Verdict, codes: tuple[Code, ...]) -> bo
 
 
 def says_duplicate(delivery: Delivery, verdict: Verdict, codes: tuple[Code, ...], policy: ReceiptPolicy) -> bool:
-    """Say whether a first negative receipt, after a chase, only means that they have the document already."""
+    """Say whether a first negative receipt, to a document sent anew, only means that they have it already."""
     return (
-        delivery.chases > 0
+        delivery.renewals > 0
         and verdict is Verdict.REJECTED
         and bool(codes)
         and delivery.cause != SAYS_DUPLICATE
@@ -252,6 +252,7 @@ def renewed(delivery: Delivery, *, now: datetime) -> Delivery:
         delivery,
         state=advance(delivery.state, Event.RENEWED),
         envelope=None,
+        renewals=delivery.renewals + 1,
         cause=None,
         ball=Ball.US,
         failures=0,

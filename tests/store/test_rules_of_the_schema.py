@@ -118,7 +118,7 @@ FORBIDDEN: list[tuple[str, dict[str, Any]]] = [
     ("delivery", {"receiver_her": 0}),
     ("delivery", {"receiver_organisation_her": 0}),
     *(("delivery", {column: 2}) for column in ("receiver_person", "late")),
-    *(("delivery", {column: -1}) for column in ("alarms", "chases", "failures")),
+    *(("delivery", {column: -1}) for column in ("alarms", "chases", "renewals", "failures")),
     ("delivery", {"codes": "{}"}),
     ("delivery", {"outcome": "completed"}),
     ("delivery", {"transport_due": None, "receipt_due": None}),
@@ -191,7 +191,8 @@ BY_TRIGGER: list[tuple[str, str]] = [
     ("DELETE FROM event", "history is never deleted"),
     (
         "INSERT INTO delivery SELECT seq + 1, id || '2', message_id, 1, 1, 0, transport, 'ok', 'completed', stop_point,"
-        " version, ball, cause, transport_due, receipt_due, alarms, chases, failures, envelope, codes, late, 'out',"
+        " version, ball, cause, transport_due, receipt_due, alarms, chases, renewals, failures, envelope, codes, late,"
+        " 'out',"
         " confirmed_at, closed_because, leased_until, updated_at, settled_seq FROM delivery",
         "a new delivery is neither receipted nor confirmed",
     ),
@@ -352,6 +353,7 @@ async def test_every_column_of_a_value_is_kept(store: SqliteStore) -> None:
         cause="MB-3211",
         alarms=1,
         chases=2,
+        renewals=1,
         failures=3,
         late=True,
         state=values.state(Transport.SENT, Receipt.OVERDUE, Outcome.CLOSED, StopPoint.K5),

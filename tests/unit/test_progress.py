@@ -157,7 +157,9 @@ def test_a_receipt_owed_on_error_only_lapses_at_the_deadline() -> None:
 def test_we_have_it_already_is_no_verdict_but_only_once_and_only_after_a_chase() -> None:
     before = acknowledged()
     assert not progress.says_duplicate(before, Verdict.REJECTED, (X99,), POLICY)
-    chased = replace(before, chases=1)
+    # Hours that were only skipped are no chase: nothing was sent anew.
+    assert not progress.says_duplicate(replace(before, chases=2), Verdict.REJECTED, (X99,), POLICY)
+    chased = replace(before, renewals=1)
     assert progress.says_duplicate(chased, Verdict.REJECTED, (X99,), POLICY)
     assert not progress.says_duplicate(chased, Verdict.REJECTED, (X99, E31), POLICY)
     assert not progress.says_duplicate(chased, Verdict.REJECTED, (), POLICY)

@@ -83,6 +83,7 @@ CREATE TABLE delivery (
     receipt_due               INTEGER,
     alarms                    INTEGER NOT NULL CHECK (alarms >= 0),
     chases                    INTEGER NOT NULL CHECK (chases >= 0),
+    renewals                  INTEGER NOT NULL CHECK (renewals >= 0),
     failures                  INTEGER NOT NULL CHECK (failures >= 0),
     envelope                  TEXT,
     codes                     TEXT NOT NULL CHECK (json_type(codes) = 'array'),
