@@ -35,8 +35,8 @@ UPDATE delivery SET
     transport = :transport, receipt = :receipt, outcome = :outcome, stop_point = :stop_point, ball = :ball,
     cause = :cause, transport_due = :transport_due, receipt_due = :receipt_due, alarms = :alarms, chases = :chases,
     renewals = :renewals, failures = :failures, envelope = :envelope, codes = :codes, late = :late,
-    receipt_message = :receipt_message, confirmed_at = :confirmed_at, closed_because = :closed_because, leased_until = :leased_until,
-    updated_at = :updated_at,
+    receipt_message = :receipt_message, confirmed_at = :confirmed_at, closed_because = :closed_because,
+    leased_until = :leased_until, updated_at = :updated_at,
     settled_seq = CASE WHEN outcome = :outcome THEN settled_seq ELSE :settled_seq END
 WHERE id = :id AND version = :version"""
 

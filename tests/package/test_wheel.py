@@ -46,7 +46,7 @@ def test_the_wheel_carries_schemas_processes_and_addresses_and_no_test(wheel: Pa
 def test_the_demo_runs_from_the_wheel_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
     venv.create(tmp_path / "venv", with_pip=True)
     python = tmp_path / "venv" / "bin" / "python"
-    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     run(*pip, "--require-hashes", "--only-binary", ":all:", "-r", ROOT / "requirements.lock", cwd=tmp_path, seconds=180)
     run(*pip, "--no-deps", wheel, cwd=tmp_path, seconds=60)
     shown = run(tmp_path / "venv" / "bin" / "broker", "demo", cwd=tmp_path, seconds=150)
