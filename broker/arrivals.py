@@ -11,7 +11,7 @@ from broker import effects, progress
 from broker.diagnosis import causes
 from broker.envelope import ebms, mime
 from broker.envelope.xml import Xml
-from broker.lifecycle import ItemStage, Outcome, StopPoint
+from broker.lifecycle import Event, ItemStage, Outcome, StopPoint, allows
 from broker.message import (
     Changes,
     Direction,
@@ -181,8 +181,14 @@ async def _known_document(came: Came, message: Message, item: InboxItem | None, 
         return Changes(events=(duplicate, asked))
     found = await doors.store.find(item.apprec_message, hers=None)
     receipt = found[0]
-    if any(delivery.state.outcome is Outcome.OPEN for delivery in receipt.deliveries):
-        return Changes(events=(duplicate,))  # it is on its way already
+    under_way = next((one for one in receipt.deliveries if one.state.outcome is Outcome.OPEN), None)
+    if under_way is not None:
+        if not allows(under_way.state, Event.RENEWED):
+            return Changes(events=(duplicate,))  # it is on its way already
+        # We gave it up, or it was refused; now its receiver asks for it.
+        work = Work(message=receipt.message, delivery=under_way, envelope=None)
+        renewed = effects.event(EventKind.RENEWED, work, came.at)
+        return Changes(events=(duplicate, renewed), advanced=(progress.renewed(under_way, now=came.at),))
     first = receipt.deliveries[0]
     again = progress.begin(
         id=doors.randomness.id(),

@@ -5,7 +5,7 @@ after, hold signals back, or be down. Nothing sleeps: `run` moves what is due, `
 """
 
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ from broker.errors import TransportFailed
 from broker.lookup.schemas import ThreadSchemas, schema_files
 from broker.lookup.shipped import shipped
 from broker.message import Client, Delivery, InboxItem, Message
-from broker.ports import Doors, Site, TransportReply
+from broker.ports import Carrier, Doors, Site, TransportReply
 from broker.retry import BackOff
 from broker.routing.party import Agreement, Directory, Party, PartyKind
 from broker.routing.process import Processes
@@ -299,11 +299,26 @@ def _party(her: int, *, sync: bool, others: Mapping[int, str]) -> tuple[Party, .
     return organisation, replace(own, agreements=agreements)
 
 
-async def _side(folder: Path, her: int, directory: Directory, clock: Clock, wire: Wire, seed: int) -> Side:
+def directory_of(hers: Collection[int], *, sync: bool) -> Directory:
+    """Return the records of these parties, with an agreement between any two."""
+    agreed = {
+        FJORDVIK: {DALBYGDA: "cpa-1"},
+        DALBYGDA: {FJORDVIK: "cpa-1"},
+        NORDLI: {FJORDVIK: "cpa-2", DALBYGDA: "cpa-3"},
+    }
+    parties = [party for her in hers for party in _party(her, sync=sync, others=agreed[her])]
+    return Directory(parties={party.her_id: party for party in parties})
+
+
+async def open_side(
+    folder: Path, her: int, directory: Directory, clock: Clock, carrier: Carrier, randomness: Randomness
+) -> Side:
+    """Give one broker on the store in `folder`, made or as it was left."""
+
     def broken(error: BaseException) -> None:
         raise AssertionError("the store broke") from error
 
-    store = await open_store(folder, site_key=bytes([seed]) * 32, on_broken=broken, reserve=0)
+    store = await open_store(folder, site_key=her.to_bytes(4) * 8, on_broken=broken, reserve=0)
     addresses = Addresses(directory)
     doors = Doors(
         site=Site(
@@ -318,14 +333,14 @@ async def _side(folder: Path, her: int, directory: Directory, clock: Clock, wire
             max_envelope=52_000_000,
         ),
         store=store,
-        carrier=wire,
+        carrier=carrier,
         addresses=addresses,
         processes=shipped_processes,
         codes=shipped_codes(),
         schemas=shipped_schemas(),
         keys=Keys({her: side_key(her, Use.SIGN)}, {her: side_key(her, Use.ENCRYPT)}),
         clock=clock,
-        randomness=Randomness(seed),
+        randomness=randomness,
         cpu=_cpu,  # type: ignore[arg-type] # runs the work in place
         wake=lambda: None,
     )
@@ -337,18 +352,12 @@ async def _side(folder: Path, her: int, directory: Directory, clock: Clock, wire
 async def pair(folder: Path, *, sync: bool = True, third: bool = False) -> AsyncIterator[Pair]:
     """Give two brokers that have an agreement, and a third that has one with each; close their stores in the end."""
     clock, wire = Clock(), Wire()
-    agreed = {
-        FJORDVIK: {DALBYGDA: "cpa-1"},
-        DALBYGDA: {FJORDVIK: "cpa-1"},
-        NORDLI: {FJORDVIK: "cpa-2", DALBYGDA: "cpa-3"},
-    }
-    hers = [FJORDVIK, DALBYGDA, *([NORDLI] if third else [])]
-    parties = [party for her in hers for party in _party(her, sync=sync, others=agreed[her])]
-    directory = Directory(parties={party.her_id: party for party in parties})
+    hers = (FJORDVIK, DALBYGDA, NORDLI) if third else (FJORDVIK, DALBYGDA)
+    directory = directory_of(hers, sync=sync)
     sides: list[Side] = []
     try:
         for seed, her in enumerate(hers, 1):
-            sides.append(await _side(folder / str(her), her, directory, clock, wire, seed))
+            sides.append(await open_side(folder / str(her), her, directory, clock, wire, Randomness(seed)))
         wire.sides = {f"http://127.0.0.1/{side.her}": side for side in sides}
         left, right, *others = sides
         yield Pair(clock=clock, wire=wire, left=left, right=right, sync=sync, others=tuple(others))

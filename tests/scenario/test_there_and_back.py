@@ -113,3 +113,16 @@ async def test_no_receipt_for_96_hours_is_overdue_and_a_late_one_completes(broke
     await brokers.run()
     late = await brokers.left.delivery(taken)
     assert (late.state.outcome, late.late) == (Outcome.COMPLETED, True)
+
+
+async def test_a_receipt_that_was_given_up_goes_again_when_the_document_is_repeated(brokers: Pair) -> None:
+    taken = await brokers.left.post(dialogue("11111111-0000-4000-8000-000000000008"))
+    await brokers.run()
+    ((_, item),) = await brokers.right.inbox()
+    await handover.verdict(item.id, Verdict.OK, (), brokers.right.client, brokers.right.doors)
+    brokers.wire.plan = ["lose"] * 4
+    await brokers.pass_time(timedelta(hours=1), step=timedelta(minutes=5))
+    assert brokers.wire.plan == []
+    assert (await brokers.left.delivery(taken)).state.receipt is Receipt.AWAITED
+    await brokers.pass_time(timedelta(hours=24), step=timedelta(hours=1))
+    assert (await brokers.left.delivery(taken)).state.outcome is Outcome.COMPLETED
