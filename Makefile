@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp-$(shell cat requirements-dev.lock pyproject.toml | sha256sum | cut -c1-16)
 
-.PHONY: demo test setup system lint types contracts unit forgery oracle bench lock clean
+.PHONY: demo test setup system lint types contracts unit points forgery oracle bench lock clean
 
 demo: setup
 	$(BIN)/broker demo $(if $(STAY),--stay)
@@ -14,6 +14,10 @@ test: setup system
 # How fast, against a straight line of the same work: docs/performance.md. For figures to quote, on a quiet machine.
 bench: setup
 	$(BIN)/python -m tests.bench
+
+# Kills two brokers at every commit point; SHORT=1 for the form that the tests run, SABOTAGE=name for a planted fault.
+points: setup
+	$(BIN)/python -m tests.scenario.points $(if $(SHORT),--short)
 
 setup: $(STAMP)
 

@@ -24,7 +24,7 @@ from tests.scenario.world import LEFT, Fate, Journey, Parcel
 _MINUTE, _HOUR = timedelta(minutes=1), timedelta(hours=1)
 _NO = Word(verdict=Verdict.REJECTED, codes=("E35",))
 _IN_PART = Word(verdict=Verdict.PARTIAL, codes=("E35",))
-_SOON = ReceiptPolicy(alarms=(_MINUTE,), chase=Chase.NONE, chase_at=(), overdue=10 * _MINUTE)
+SOON = ReceiptPolicy(alarms=(_MINUTE,), chase=Chase.NONE, chase_at=(), overdue=10 * _MINUTE)
 _WORDS = {OK: Word(), REJECTED: _NO, PARTIAL: _IN_PART}
 
 Fates = Callable[[Parcel], Fate]
@@ -86,10 +86,12 @@ def _with_mishaps() -> Iterator[Journey]:
     yield Journey(name="down for an hour", ends=frozenset({OK}), fate=lambda p: "down" if p.after < _HOUR else "pass")
     yield Journey(name="no key of ours", ends=frozenset({OK}), left_without_key=20 * _MINUTE)
     yield Journey(name="no registry", ends=frozenset({OK}), left_without_addresses=20 * _MINUTE)
-    yield Journey(name="no key till overdue", ends=frozenset({OK}), left_without_key=20 * _MINUTE, policy=_SOON)
+    yield Journey(name="no key till overdue", ends=frozenset({OK}), left_without_key=20 * _MINUTE, policy=SOON)
     yield Journey(name="receipt held up", ends=frozenset({OK}), fate=receipts("down", until=2 * _HOUR))
-    # A day without any AppRec: a repeated document fetches another copy of it.
+    # The AppRec is given up, or refused: the document, when it is repeated, fetches it.
     yield Journey(name="receipt lost", ends=frozenset({OK}), fate=receipts("lose", until=3 * _HOUR))
+    yield Journey(name="receipt refused", ends=frozenset({OK}), fate=receipts(400, until=3 * _HOUR))
+    yield Journey(name="the sender is restored from a backup", ends=frozenset({OK}), restored=_HOUR)
 
 
 def _with_clocks() -> Iterator[Journey]:
@@ -97,23 +99,21 @@ def _with_clocks() -> Iterator[Journey]:
     says = Word(verdict=Verdict.REJECTED, codes=("E10",), when_asked=True)
     yield Journey(name="the receiver says duplicate", ends=frozenset({SAYS_DUPLICATE, REJECTED}), word=says)
     for kind, word in _WORDS.items():
-        yield Journey(
-            name=f"late, {kind}", ends=frozenset({kind}), word=replace(word, after=20 * _MINUTE), policy=_SOON
-        )
+        yield Journey(name=f"late, {kind}", ends=frozenset({kind}), word=replace(word, after=20 * _MINUTE), policy=SOON)
     yield Journey(name="never answered", ends=frozenset({OVERDUE}), word=Word(verdict=None))
-    yield Journey(name="not acknowledged in time", ends=frozenset({OK, OVERDUE}), policy=_SOON,
+    yield Journey(name="not acknowledged in time", ends=frozenset({OK, OVERDUE}), policy=SOON,
                   word=replace(_WORDS[OK], after=_HOUR), fate=documents("lose answer", until=12 * _MINUTE))  # fmt: skip
-    yield Journey(name="down past the deadline", ends=frozenset({OK}), policy=_SOON,
+    yield Journey(name="down past the deadline", ends=frozenset({OK}), policy=SOON,
                   fate=documents("down", until=20 * _MINUTE))  # fmt: skip
     for ack in ("F",):
         yield Journey(name="no news is good news", ends=frozenset({LAPSED}), ack=ack, word=Word(verdict=None))
         yield Journey(name="bad news", ends=frozenset({REJECTED}), ack=ack, word=_NO)
         for kind, word in _WORDS.items():
-            yield Journey(name=f"news after the deadline, {kind}", ends=frozenset({kind}), ack=ack, policy=_SOON,
+            yield Journey(name=f"news after the deadline, {kind}", ends=frozenset({kind}), ack=ack, policy=SOON,
                           word=replace(word, after=20 * _MINUTE))  # fmt: skip
-        yield Journey(name="no news, down", ends=frozenset({COMPLETED}), ack=ack, policy=_SOON,
+        yield Journey(name="no news, down", ends=frozenset({COMPLETED}), ack=ack, policy=SOON,
                       word=Word(verdict=None), fate=documents("down", until=20 * _MINUTE))  # fmt: skip
-        yield Journey(name="no news, unacknowledged", ends=frozenset({COMPLETED}), ack=ack, policy=_SOON,
+        yield Journey(name="no news, unacknowledged", ends=frozenset({COMPLETED}), ack=ack, policy=SOON,
                       word=Word(verdict=None), fate=documents("lose answer", until=12 * _MINUTE))  # fmt: skip
         yield Journey(name="no news, given up", ends=frozenset({LAPSED, GAVE_UP}), ack=ack, arrives=None,
                       word=Word(verdict=None), fate=documents("lose"))  # fmt: skip
@@ -121,13 +121,14 @@ def _with_clocks() -> Iterator[Journey]:
 
 def _refused_and_abandoned() -> Iterator[Journey]:
     yield Journey(name="given up", ends=frozenset({OVERDUE}), arrives=False, fate=documents("lose"))
+    yield Journey(name="never reached", ends=frozenset({OVERDUE}), arrives=False, fate=documents("down"))
     yield Journey(name="given up, none owed", ends=frozenset({GAVE_UP}), arrives=False, ack="N",
                   fate=documents("lose"))  # fmt: skip
-    yield Journey(name="given up, overdue", ends=frozenset({GAVE_UP}), arrives=False, policy=_SOON,
+    yield Journey(name="given up, overdue", ends=frozenset({GAVE_UP}), arrives=False, policy=SOON,
                   fate=documents("lose"))  # fmt: skip
     yield Journey(name="refused", ends=frozenset({REFUSED}), arrives=False, fate=documents(400))
     yield Journey(name="refused, none owed", ends=frozenset({REFUSED}), arrives=False, ack="N", fate=documents(400))
-    yield Journey(name="refused, overdue", ends=frozenset({REFUSED}), arrives=False, policy=_SOON,
+    yield Journey(name="refused, overdue", ends=frozenset({REFUSED}), arrives=False, policy=SOON,
                   fate=both(documents("down", until=12 * _MINUTE), documents(400)))  # fmt: skip
     for kind, word in _WORDS.items():
         later = replace(word, after=2 * _HOUR)

@@ -79,6 +79,7 @@ class Knife:
 
     def __init__(self, cuts: frozenset[int] = frozenset()) -> None:
         self.cuts, self.points, self.kills = cuts, list[Point](), 0
+        self.sheathed = False  # while the ledgers are looked at, nobody dies
         self._moves: list[Edge] = []
 
     @contextmanager
@@ -119,7 +120,7 @@ class Life:
 
     def at(self, door: str, moment: str, edges: frozenset[Edge] = frozenset()) -> None:
         """Pass a point. Raises Killed where the knife falls, and ever after."""
-        if not self.dead:
+        if not self.dead and not self.knife.sheathed:
             point = Point(number=len(self.knife.points), side=self.side, door=door, moment=moment, edges=edges)
             self.knife.points.append(point)
             if point.number in self.knife.cuts:

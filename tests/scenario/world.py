@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from typing import Literal, Self
 
 from broker import inbound, outbound
 from broker.errors import OwnKeyUnusable, TransportFailed, Unaddressable
@@ -65,7 +66,7 @@ def passes(_: Parcel) -> Fate:
     return "pass"
 
 
-Wrap = Callable[[Store], Store]
+Wrap = Callable[[Store, Life], Store]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,11 +85,12 @@ class Journey:
     horizon: timedelta = timedelta(hours=100)
     policy: ReceiptPolicy | None = None  # instead of the process's own
     receipt_on: ReceiptOn = ReceiptOn.WORD  # of the right party
-    right_is: str = "test"  # the right broker's environment
+    right_is: Literal["test", "production"] = "test"  # the right broker's environment
     left_without_key: timedelta = timedelta()  # since the start
     left_without_addresses: timedelta = timedelta()
     right_distrusts: timedelta = timedelta()  # the left's certificate
     asked_back: bool = False  # the right EPJ sends a document too
+    restored: timedelta | None = None  # when the left goes back to its files as they were after its first 202
 
 
 class Forbidden:
@@ -123,7 +125,9 @@ class Changing:
 class World:
     """One journey under one knife."""
 
-    def __init__(self, folder: Path, journey: Journey, knife: Knife, *, wrap: Wrap | None = None) -> None:
+    def __init__(
+        self, folder: Path, journey: Journey, knife: Knife, *, wrap: Wrap | None = None, seed: int = 1
+    ) -> None:
         self._folder, self.journey, self.knife, self._wrap = folder, journey, knife, wrap
         self.clock = Clock()
         self.sides: dict[str, Side] = {}
@@ -133,10 +137,11 @@ class World:
         self.posted: dict[str, tuple[str, str, bytes]] = {}  # eb:MessageId -> to whom, Content-Type, bytes
         self._folders: dict[str, Path] = {}
         self._copies: dict[bytes, int] = {}
-        self._random = {LEFT: Randomness(1), RIGHT: Randomness(2)}
+        self._random = {LEFT: Randomness(2 * seed), RIGHT: Randomness(2 * seed + 1)}
         self._generation = 0
+        self._backup: Path | None = None
 
-    async def __aenter__(self) -> "World":
+    async def __aenter__(self) -> Self:
         for side in (LEFT, RIGHT):
             await self._open(side, self._folder / side)
         journey = self.journey
@@ -166,16 +171,18 @@ class World:
         doors, keys = side.doors, side.doors.keys
         assert isinstance(keys, Keys)
         left = name == LEFT
-        spoiled, until = (None, journey.left_without_addresses) if left else (_distrusting(whole), journey.right_distrusts)
+        spoiled, until = (
+            (None, journey.left_without_addresses) if left else (_distrusting(whole), journey.right_distrusts)
+        )
         without_key = journey.left_without_key if left else timedelta()
-        store = self._wrap(side.store) if self._wrap else side.store
+        store = self._wrap(side.store, life) if self._wrap else side.store
         side.doors = replace(
             doors,
-            store=MortalStore(store, life),  # type: ignore[arg-type] # its reads go through __getattr__
+            store=MortalStore(store, life),
             addresses=MortalAddresses(Changing(whole, spoiled, self.clock, START + until), life),
             keys=MortalKeys(Forbidden(keys, self.clock, START + without_key), life),
             processes=lambda: _processes(journey.policy),
-            site=replace(doors.site, environment="test" if left else journey.right_is),  # type: ignore[arg-type] # a str
+            site=replace(doors.site, environment="test" if left else journey.right_is),
         )
         self.sides[name] = side
         self._folders[name] = folder
@@ -187,6 +194,10 @@ class World:
         shutil.copytree(self._folders[name], copy)
         await self.sides[name].store.close()
         await self._open(name, copy)
+
+    def folder_of(self, name: str) -> Path:
+        """Return where the side's store lies."""
+        return self._folders[name]
 
     async def attempt(self, story: Callable[[], Awaitable[bool]]) -> bool:
         """Run a story; where a broker dies in it, open it again: something has happened then."""
@@ -200,20 +211,25 @@ class World:
 
     async def live(self) -> None:
         """Let time pass until nothing is due any more, or the journey's horizon is reached."""
-        end = START + self.journey.horizon
         with self.knife.watching():
-            while True:
-                await self._until_quiet()
-                due = await self._next()
-                if due is None or due > end:
-                    return
-                self.clock.time = due
+            await self.live_on()
+
+    async def live_on(self) -> None:
+        """Do the same, within a watch that is kept already."""
+        while True:
+            await self._until_quiet()
+            await self._restore()
+            due = await self._next()
+            if due is None or due > START + self.journey.horizon:
+                return
+            self.clock.time = due
 
     async def _until_quiet(self) -> None:
         for _ in range(_ROUNDS):
             moved = False
-            for name in (LEFT, RIGHT):
+            for name in self.sides:
                 moved |= await self.attempt(lambda name=name: self.epjs[name].act(self.sides[name]))  # type: ignore[misc] # mypy can't infer a lambda with a default
+                self._back_up()
                 moved |= await self.attempt(lambda name=name: self.work(name))  # type: ignore[misc] # as above
             if not moved:
                 return
@@ -233,7 +249,29 @@ class World:
         now = self.clock.now()
         times = [await side.store.next_due(closed=()) for side in self.sides.values()]
         times += [epj.wakes(now) for epj in self.epjs.values()]
+        times += [START + self.journey.restored] if self._backup and self.journey.restored else []
         return min((max(time, now + timedelta(seconds=1)) for time in times if time is not None), default=None)
+
+    def _back_up(self) -> None:
+        place = self._folder / "backup"
+        if self.journey.restored and not place.exists() and self.epjs[LEFT].ledger.taken:
+            shutil.copytree(self._folders[LEFT], place)
+            self._backup = place
+
+    async def _restore(self) -> None:
+        """Put the left back to its backup, when it is time; its EPJ reads its feed anew."""
+        journey = self.journey
+        if self._backup is None or journey.restored is None or self.clock.now() < START + journey.restored:
+            return
+        await self.sides[LEFT].store.close()
+        await self._open(LEFT, self._backup)
+        self._backup = None
+        self.epjs[LEFT].ledger.told.clear()
+        self.epjs[LEFT].ledger.confirmed = 0
+        # What it acknowledged since, it knows no more.
+        for eb_id in [eb_id for eb_id, (to, *_) in self.posted.items() if to == LEFT]:
+            self.acknowledgments.pop(eb_id, None)
+        await self._until_quiet()
 
     # --- the wire ---
 
@@ -313,4 +351,3 @@ def _processes(policy: ReceiptPolicy | None) -> Processes:
     return replace(
         shipped, by_name={name: replace(process, receipt=policy) for name, process in shipped.by_name.items()}
     )
-
