@@ -133,8 +133,13 @@ def failed(delivery: Delivery, error_id: str, *, pace: BackOff, jitter: float, n
 
 
 def acknowledged(delivery: Delivery, message: Message, policy: ReceiptPolicy, *, now: datetime) -> Delivery:
-    """An Acknowledgment of one of its envelopes holds. Chase hours that passed before it are skipped."""
+    """An Acknowledgment of one of its envelopes holds. Chase hours that passed before it are skipped.
+
+    A receipt that overtook it keeps its word: who has the ball, and why.
+    """
     state = advance(delivery.state, Event.ACKNOWLEDGED)
+    if delivery.state.outcome is not Outcome.OPEN or delivery.cause == SAYS_DUPLICATE:
+        return replace(delivery, state=state, failures=0, transport_due=None, updated_at=now)
     overdue = state.receipt is Receipt.OVERDUE and state.outcome is Outcome.OPEN
     settled = replace(
         delivery,

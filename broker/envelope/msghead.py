@@ -19,7 +19,7 @@ from broker.errors import Refused
 from broker.message import DocumentHead, Owed, Part, PartyRef
 
 MAX_MSG_ID = 128  # characters; a UUID in every profile seen, and a longer one than this is no id
-_ID = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_ID = re.compile(r"[^\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]+")  # no control, line or direction
 _BLANKS = re.compile("[ \t\r\n]+")  # those of XML: Python's own would take a no-break space for one
 _HER = re.compile(r"[1-9][0-9]{0,9}")
 _MAX_HER = 2**31 - 1
@@ -56,6 +56,13 @@ class HeadRefused(Refused):
     def __init__(self, problems: tuple[HeadProblem, ...]) -> None:
         super().__init__("the head of the document cannot be read", location=problems[0].path)
         self.problems = problems
+
+
+def may_be_id(value: str) -> bool:
+    """Say whether a MsgId, or an AppRec's Id, is one. It becomes a key and a part of URLs, and people read it in lists:
+    it holds nothing that could break a line or a log, or turn it about.
+    """
+    return len(value) <= MAX_MSG_ID and _ID.fullmatch(value) is not None
 
 
 def read_head(xml: Xml) -> DocumentHead:
@@ -183,11 +190,11 @@ class _Reader:
         return value
 
     def msg_id(self, info: etree._Element) -> str:
-        """Return the MsgId. It becomes a key and a part of URLs: nothing that could break a line or a log."""
+        """Return the MsgId."""
         value = self.text(info, "MsgId")
         if not value:
             self._missing(info, "MsgId", "E10")
-        elif len(value) > MAX_MSG_ID or not _ID.fullmatch(value):
+        elif not may_be_id(value):
             at = children(info, _name("MsgId"))[0]
             self.problem(HeadFault.MSG_ID, at, path=path(at), element="MsgId", apprec="E10")
         return value

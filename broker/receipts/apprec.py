@@ -15,6 +15,7 @@ from typing import Final
 
 from lxml import etree
 
+from broker.envelope.msghead import may_be_id
 from broker.envelope.names import APPREC_10, APPREC_11
 from broker.envelope.xml import Xml, children, location, only_child, required_child, text
 from broker.errors import OtherXml
@@ -85,13 +86,13 @@ def parse(xml: Xml) -> AppRec:
         raise OtherXml("Status is not a code of list 8258", location=location(status))
     return AppRec(
         version=read.version,
-        id=read.filled(xml.root, "Id"),
+        id=read.id(xml.root, "Id"),
         gen_date=read.text(xml.root, "GenDate"),
         sender=read.party(xml.root, "Sender"),
         receiver=read.party(xml.root, "Receiver"),
         status=verdict,
         errors=tuple(map(_error, read.children(xml.root, "Error"))),
-        original_id=read.filled(original, "Id"),
+        original_id=read.id(original, "Id"),
         original_type=read.code(original, "MsgType"),
         original_issue_date=read.text(original, "IssueDate"),
     )
@@ -120,10 +121,10 @@ class _Reader:
         found = self.child(parent, name)
         return "" if found is None else text(found)
 
-    def filled(self, parent: etree._Element, name: str) -> str:
+    def id(self, parent: etree._Element, name: str) -> str:
         value = text(self.required(parent, name))
-        if not value:
-            raise OtherXml(f"{name} is empty", location=f"{location(parent)}/{name}")
+        if not may_be_id(value):
+            raise OtherXml(f"{name} is empty, or is no id", location=f"{location(parent)}/{name}")
         return value
 
     def code(self, parent: etree._Element, name: str) -> str:

@@ -4,7 +4,6 @@ A client knows only its own HER-ids; anything else is answered as if it were not
 """
 
 import base64
-import json
 from typing import Final
 
 from aiohttp import hdrs, web
@@ -234,7 +233,7 @@ def _of_a_verdict(problem: Problem) -> Problem:
 
 def _json(said: shapes.Json, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     return web.Response(
-        body=json.dumps(said, ensure_ascii=False).encode(),
+        body=shapes.written(said),
         status=status,
         content_type="application/json",
         headers=headers,

@@ -1,6 +1,8 @@
 """How our values look in JSON: the API's nouns and spellings, those of NHN's EDI 2.0 where it has a word."""
 
 import base64
+import json
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -12,6 +14,8 @@ from broker.message import Attempt, Delivery, Direction, InboxItem, Message, Owe
 from broker.receipts.apprec import AppRec
 
 Json = dict[str, Any]
+
+_STEERING: Final = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 
 TRANSPORT_STATES: Final = {
     Transport.WAITING: "Unconfirmed",
@@ -168,6 +172,13 @@ def apprec(receiver_her: int, document: bytes, read: AppRec) -> Json:
             for error in read.errors
         ],
     }
+
+
+def written(said: Json) -> bytes:
+    """Return JSON in UTF-8, readable to people. A receiver's free text may hold anything: what would steer a terminal,
+    break a line or turn it about stands there as an escape, which means the same.
+    """
+    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(said, ensure_ascii=False)).encode()
 
 
 def instant(at: datetime) -> str:
