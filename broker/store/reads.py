@@ -57,8 +57,10 @@ class Readers:
     async def open(self, uri: str, count: int) -> None:
         """Open `count` connections to `uri` (mode=ro). Raises sqlite3.Error; what was opened is closed by `close`."""
         for _ in range(count):
-            db = await aiosqlite.connect(uri, uri=True, isolation_level=None)
-            self._all.append(db)
+            db = aiosqlite.connect(uri, uri=True, isolation_level=None)
+            # A process that ends by an error must end: its threads would keep one alive that never came to `close`.
+            db._thread.daemon = True
+            self._all.append(await db)
             # A reader makes no checkpoint: only one connection may (see writer.py).
             for setting in ("query_only = ON", "wal_autocheckpoint = 0", f"busy_timeout = {BUSY_TIMEOUT}"):
                 await db.execute_fetchall(f"PRAGMA {setting}")

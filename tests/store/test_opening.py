@@ -70,6 +70,17 @@ async def test_closing_ends_every_thread_and_may_be_done_twice(tmp_path: Path) -
         await store.queue(limit=1)
 
 
+def test_a_process_that_fails_ends_though_its_store_was_never_closed(tmp_path: Path) -> None:
+    code = (
+        "import asyncio, sys; from pathlib import Path; from broker.store.sqlite import open_store\n"
+        "async def main():\n"
+        "    await open_store(Path(sys.argv[1]), site_key=bytes(range(32)), on_broken=print)\n"
+        "    raise SystemExit(3)\n"
+        "asyncio.run(main())"
+    )
+    assert subprocess.run([sys.executable, "-c", code, tmp_path], timeout=30).returncode == 3
+
+
 async def test_what_waits_when_the_store_closes_is_written_first(tmp_path: Path) -> None:
     store = await _open(tmp_path)
     writes = [values.taken() for _ in range(300)]
