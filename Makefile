@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp-$(shell cat requirements-dev.lock pyproject.toml | sha256sum | cut -c1-16)
 
-.PHONY: demo test setup system lint types contracts unit points forgery oracle bench lock clean
+.PHONY: demo test schemas oracles setup system lint types contracts unit points forgery oracle bench lock clean
 
 demo: setup
 	$(BIN)/broker demo $(if $(STAY),--stay)
@@ -18,6 +18,15 @@ bench: setup
 # Kills two brokers at every commit point; SHORT=1 for the form that the tests run, SABOTAGE=name for a planted fault.
 points: setup
 	$(BIN)/python -m tests.scenario.points $(if $(SHORT),--short)
+
+# The proofs of single parts, with their tables and floors; SABOTAGE=name plants a fault that must turn them red.
+schemas: setup
+	$(BIN)/python -m tests.schemas.differential
+
+oracles: setup system
+	$(BIN)/python -m tests.oracles.signature
+	$(BIN)/python -m tests.oracles.cms
+	$(BIN)/python -m tests.oracles.mime
 
 setup: $(STAMP)
 
