@@ -47,7 +47,9 @@ async def serve(settings: Settings) -> int:
     try:
         async with AsyncExitStack() as stack:
             await _run(settings, stack, broken)
-    except* StoreBroken:
+    except* StoreBroken as group:
+        if not broken.done():  # it broke while it was opened, before anybody listened for that
+            telemetry.store_broken(group.exceptions[0])
         pass_on = 1
     else:
         pass_on = 1 if broken.done() else 0

@@ -361,8 +361,9 @@ def store_busy(*, why: str) -> None:
 
 
 def store_broken(error: BaseException) -> None:
-    """A write or fsync failed: the process ends."""
-    _emit("error", "store.broken", error=type(error).__qualname__)
+    """A write or fsync failed: the process ends. What SQLite and the system say of a disk quotes no value."""
+    name = getattr(error, "sqlite_errorname", None)
+    _emit("error", "store.broken", error=name or type(error).__qualname__, why=str(error), error_id="MB-9102")
 
 
 def unexpected(where: str, error: BaseException, *, message: str | None = None, request: str | None = None) -> None:

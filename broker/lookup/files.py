@@ -13,12 +13,16 @@ def write_new(path: Path, content: bytes, *, mode: int) -> None:
     The mode holds from the first byte on: nobody can open the file between its making and its closing.
     """
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(handle, "wb") as file:
-        os.fchmod(handle, mode)  # whatever the umask says
-        file.write(content)
-        file.flush()
-        os.fsync(handle)
-    sync_folder(path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            os.fchmod(handle, mode)  # whatever the umask says
+            file.write(content)
+            file.flush()
+            os.fsync(handle)
+        sync_folder(path.parent)
+    except OSError:
+        path.unlink(missing_ok=True)  # else the next start would trust what a power cut may still take
+        raise
 
 
 def replace_file(path: Path, content: bytes, *, mode: int) -> None:

@@ -5,7 +5,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -74,7 +74,8 @@ class SqliteStore(SqliteReads):
         """Write what waits, then end all threads and free the lock. May be called twice."""
         await self._writer.stop()
         await super().close()
-        self._db.close()
+        if self._lock >= 0:
+            _close(self._db, self._folder / DATABASE)
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
@@ -168,6 +169,7 @@ class SqliteStore(SqliteReads):
             self._room = disk.f_bavail * disk.f_frsize >= self._reserve
             self._looked_at = time.monotonic()
         if not self._room:
+            self._writer.save_room()
             raise full()
 
 
@@ -245,6 +247,18 @@ def _open(folder: Path, site_key: bytes) -> tuple[sqlite3.Connection, Vault]:
             raise busy(kind) from error
         raise broken(error) from error
     return db, vault
+
+
+def _close(db: sqlite3.Connection, path: Path) -> None:
+    """Close the writing connection, but not as the last.
+
+    The last to close makes a checkpoint of its own, whose errors nobody sees, and then removes the log: after a failed
+    fsync that log may be all there is. A connection that only reads can do neither.
+    """
+    with closing(sqlite3.connect(read_only(path), uri=True)) as last:
+        with suppress(sqlite3.Error):  # then the disk is gone, and there is no log to lose
+            last.execute("PRAGMA schema_version").fetchone()
+        db.close()
 
 
 def _check(path: Path, site_key: bytes) -> None:

@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 GROUP = 200  # closures in one commit; measured: more wins nothing
 WAL_LIMIT = 16 * 1024 * 1024  # bytes of log before a checkpoint; a restart reads at most this much again
+TIGHT_WAL = 1024 * 1024  # bytes of log that are worth a checkpoint when the disk has no room to spare
 CHECKPOINT_WAIT = 100  # ms that a reader may hold up a checkpoint, and all who write with it
 SCRUB_WAIT = 2000  # ms the same, where a key was erased and must not stay in the log
 SCRUB_AGAIN = 1.0  # seconds until that is tried again
@@ -59,6 +60,7 @@ class Writer:
         self._broken: BaseException | None = None
         self._stopping = False
         self._checkpoint_at = WAL_LIMIT
+        self._tight = False  # the disk has no room to spare, and the log may hold many copies of a page
         self._scrub_at: float | None = None  # set while an erased key may still stand in the log
 
     def start(self) -> None:
@@ -83,6 +85,10 @@ class Writer:
         """Take nothing more, for `error`, which happened outside the thread. To be called in the event loop."""
         self._end(error, ())
 
+    def save_room(self) -> None:
+        """Keep the log short for now: the disk is nearly full. Costs a checkpoint after the next commit, if any."""
+        self._tight = True
+
     async def stop(self) -> None:
         """Write what waits, and end the thread."""
         if not self._stopping:
@@ -105,11 +111,17 @@ class Writer:
                 if self._scrub_at is not None and time.monotonic() >= self._scrub_at:
                     self._checkpoint(wait=0)
                     self._scrub_at = time.monotonic() + SCRUB_AGAIN if self._log_size() else None
-                elif self._log_size() >= self._checkpoint_at:
+                elif self._log_size() >= (TIGHT_WAL if self._tight else self._checkpoint_at):
                     self._checkpoint(wait=CHECKPOINT_WAIT)
+                self._tight = False
             except Exception as error:  # whatever it is, nobody must wait for ever
                 self._give_up(error, group)
                 return
+        if self._broken is None:
+            try:
+                self._checkpoint(wait=CHECKPOINT_WAIT)
+            except Exception as error:  # the log stays, and is whole
+                self._give_up(error, [])
 
     def _next_group(self) -> tuple[list[Job], bool]:
         """Return the jobs that wait (at least one, unless stopping or a scrub is due) and whether to go on."""
@@ -136,6 +148,7 @@ class Writer:
             kind = fate(error)
             if kind is Fate.FULL and len(group) > 1:  # what is small may still find room
                 return [told for job in group for told in self._commit([job])]
+            self._tight |= kind is Fate.FULL
             if kind in (Fate.FULL, Fate.LOCKED):
                 return [Told(job, error=busy(kind)) for job in group]
             raise
