@@ -5,6 +5,7 @@ from datetime import datetime
 from hashlib import sha256
 
 from broker import telemetry
+from broker.diagnosis import causes
 from broker.errors import (
     Conflict,
     Unknown,
@@ -20,7 +21,7 @@ from broker.message import (
     Owed,
     Verdict,
 )
-from broker.ports import Doors, Stale
+from broker.ports import BodyDamaged, Doors, Stale
 from broker.receipts.apprec import GivenError
 from broker.replies import ERROR_LIST, apprec_of
 from broker.routing.party import ReceiptOn
@@ -95,6 +96,27 @@ async def verdict(
     raise Conflict("the item kept changing", hint="try again")
 
 
+async def content_of(message: Message, item: InboxItem | None, doors: Doors) -> bytes:
+    """Return the document as it was given. Raises KeyError (erased), or BodyDamaged, of which a person is then told."""
+    try:
+        return await doors.store.body(message.body)
+    except BodyDamaged:
+        history = await doors.store.history(message.id)
+        if not any(stored.event.error_id == causes.BODY_DAMAGED for stored in history):  # once is enough
+            event = NewEvent(
+                kind=EventKind.PARKED,
+                at=doors.clock.now(),
+                her=item.receiver_her if item is not None else message.sender_her if message.client else None,
+                message_id=message.id,
+                item_id=item.id if item is not None else None,
+                msg_id=message.msg_id,
+                error_id=causes.BODY_DAMAGED,
+            )
+            await doors.store.record(Changes(events=(event,)))
+            telemetry.recorded((event,), ())
+        raise
+
+
 def _with_verdict(item: InboxItem, given: Verdict, errors: tuple[GivenError, ...], now: datetime) -> InboxItem:
     return replace(
         item,
@@ -160,7 +182,7 @@ async def _with_receipt(
     now: datetime,
 ) -> Changes:
     """Put the verdict and the AppRec that carries it into one write."""
-    content = await doors.store.body(message.body)
+    content = await content_of(message, item, doors)
     directory = doors.addresses.current()
     receipt = await doors.cpu(apprec_of, message, item, content, given, errors, directory, doors, now)
     moved = replace(item, apprec_message=receipt.messages[0].id)

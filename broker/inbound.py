@@ -42,7 +42,7 @@ from broker.message import (
     ReceivedEnvelope,
     Signal,
 )
-from broker.ports import Doors, Stale
+from broker.ports import BodyDamaged, Doors, Stale
 from broker.receipts.acknowledgment import answer_header, build_acknowledgment, digests
 from broker.receipts.message_error import build_message_error
 from broker.receipts.signals import check_signal
@@ -202,7 +202,10 @@ def _verify(came: Came) -> Verified:
 async def _opened(came: Came, verified: Verified, doors: Doors) -> Answer:
     """Signature and sender hold. Tell a duplicate, open, look into the document, and commit what follows."""
     key_digests = digests(verified.references)
-    known = await doors.store.received(from_her=came.from_her, cpa_id=came.agreement.cpa_id, eb_id=came.eb_id)
+    try:
+        known = await doors.store.received(from_her=came.from_her, cpa_id=came.agreement.cpa_id, eb_id=came.eb_id)
+    except BodyDamaged:
+        return await _answer_damaged(came, doors)
     if known is not None:
         if _same(known.digests, key_digests):
             return await _again(came, known, doors)
@@ -376,6 +379,15 @@ async def _again(came: Came, known: ReceivedEnvelope, doors: Doors) -> Answer:
     return await _commit(came, changes, known.answer, doors)
 
 
+async def _answer_damaged(came: Came, doors: Doors) -> Answer:
+    """The recorded answer has rotted, and no other may be given in its place: a person is told; the peer asks again."""
+    why = "the recorded answer is damaged"
+    changes = Changes(events=(event_of(EventKind.PARKED, came, why=why, error_id=causes.BODY_DAMAGED),))
+    await doors.store.receive(changes)
+    telemetry.recorded(changes.events, changes.attempts)
+    return Answer(status=503, content_type="", body=b"")
+
+
 def _nothing_to_say() -> Answer:
     return Answer(status=204, content_type="", body=b"")
 
@@ -466,6 +478,7 @@ async def send_signal(signal: Signal, doors: Doors) -> None:
     tries = signal.tries + 1
     kind = EventKind.SIGNAL_DROPPED
     due: datetime | None = None
+    error_id: str | None = None
     try:
         endpoint = choose.endpoint(doors.addresses.current(), signal.to_her)
         body = await doors.store.body(signal.body)
@@ -478,5 +491,7 @@ async def send_signal(signal: Signal, doors: Doors) -> None:
         if not (isinstance(why, TransportFailed) and why.maybe_read):
             kind = EventKind.FAILED
             due = now + back_off(doors.site.back_off, tries, doors.randomness.jitter())
-    event = NewEvent(kind=kind, at=now, her=None, counterpart=signal.to_her, eb_id=signal.ref_eb_id)
+    except BodyDamaged:
+        error_id = causes.BODY_DAMAGED  # dropped: the peer's next copy is answered from the record of its first
+    event = NewEvent(kind=kind, at=now, her=None, counterpart=signal.to_her, eb_id=signal.ref_eb_id, error_id=error_id)
     await doors.store.record(Changes(events=(event,), signalled=(replace(signal, due=due, tries=tries),)))

@@ -110,7 +110,7 @@ class EpjDoor:
     async def document(self, request: web.Request) -> web.Response:
         """Give the document back, byte for byte."""
         found = await self._views.find(request.match_info["id"], request[CLIENT])
-        return await self._verbatim(found.message)
+        return await self._verbatim(found.message, None)
 
     async def apprecs(self, request: web.Request) -> web.Response:
         """Give the AppRecs that decided, as they came."""
@@ -122,7 +122,7 @@ class EpjDoor:
             receipt = await self._views.receipt(delivery.receipt_message)
             if receipt is None:
                 continue
-            document = await self._body(receipt)
+            document = await self._body(receipt, None)
             read = await self._doors.cpu(lambda raw: parse_apprec(parse(raw, max_bytes=len(raw))), document)
             given.append(shapes.apprec(delivery.receiver_her, document, read))
         return _json({"appRecs": given})
@@ -146,8 +146,7 @@ class EpjDoor:
 
     async def item_document(self, request: web.Request) -> web.Response:
         """Give the received document, byte for byte as the sender's system made it."""
-        message, _ = await self._own_item(request)
-        return await self._verbatim(message)
+        return await self._verbatim(*await self._own_item(request))
 
     async def stored(self, request: web.Request) -> web.Response:
         """The EPJ has stored the document (M7)."""
@@ -200,17 +199,17 @@ class EpjDoor:
             raise Unknown("no such inbox item")
         return found
 
-    async def _verbatim(self, message: Message) -> web.Response:
+    async def _verbatim(self, message: Message, item: InboxItem | None) -> web.Response:
         digest = base64.b64encode(message.sha256).decode()
         return web.Response(
-            body=await self._body(message),
+            body=await self._body(message, item),
             content_type="application/xml",  # no charset: the document's own declaration holds
             headers={"Content-Digest": f"sha-256=:{digest}:"},
         )
 
-    async def _body(self, message: Message) -> bytes:
+    async def _body(self, message: Message, item: InboxItem | None) -> bytes:
         try:
-            return await self._doors.store.body(message.body)
+            return await handover.content_of(message, item, self._doors)
         except KeyError:
             raise stop(
                 410,

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from broker import inbound
+from broker.arrivals import Came
 from broker.cli.main import main
 from broker.message import Answer, Changes, NewBody
 from broker.store import bodies, schema, sqlite
@@ -47,7 +48,7 @@ def stand_out(names: Path, *, thread: str, call: str, burn: int) -> None:
 
 
 def _ack_before_commit() -> None:
-    async def commit(came: inbound.Came, changes: Changes, answer: Answer, doors: Any) -> Answer:
+    async def commit(came: Came, changes: Changes, answer: Answer, doors: Any) -> Answer:
         kept = tuple(NewBody(id=signal.body, content=answer.body) for signal in changes.signals)
         write = doors.store.receive(replace(changes, bodies=(*changes.bodies, *kept)))
         behind.add(asyncio.get_running_loop().create_task(write))
@@ -65,7 +66,7 @@ def _reply_before_fsync() -> None:
         db.execute("PRAGMA synchronous = OFF")
         return db
 
-    sqlite.connect = careless
+    vars(sqlite)["connect"] = careless
 
 
 def _skip_dir_fsync() -> None:

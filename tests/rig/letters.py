@@ -16,7 +16,7 @@ def letter(sender: Unit, receiver: Unit, *, size: int = 0) -> tuple[str, bytes]:
     msg_id = SystemRandomness().id()
     head = Head(type=_TYPE, msg_id=msg_id, made_at=SystemClock().now(), sender=sender, receiver=receiver, patient=AASE)
     text = note(Dialogue.V1_1, _THEME, subject="Sårstell", text="Såret gror fint. Ny time på onsdag.", author=NURSE)
-    rides = ()
+    rides: tuple[Attachment, ...] = ()
     if size:
         rides = (Attachment(description="bilde", mime_type="image/png", content=SystemRandomness().bytes(size)),)
     return msg_id, document(head, text, title="Sårstell", attachments=rides)
