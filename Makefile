@@ -36,7 +36,7 @@ $(STAMP): scripts/setup
 	@touch $(STAMP)
 
 system: setup
-	scripts/system-packages xmlsec1 openssl
+	scripts/system-packages xmlsec1 openssl strace
 
 lint: setup
 	$(BIN)/ruff check .
@@ -65,3 +65,8 @@ lock:
 
 clean:
 	rm -rf $(VENV) dist build .demo .work .bench
+
+# Bad disks, bad partners, and time; SHORT=1 for the forms that the tests run, SABOTAGE=name for a planted fault.
+.PHONY: disk
+disk: setup system
+	$(BIN)/python -m tests.disk $(if $(SHORT),,--all)

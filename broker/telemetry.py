@@ -6,6 +6,7 @@ raises, and none takes a body, a name, a number of a person or a key; what slips
 of keys or blanked by the scrubber.
 """
 
+import errno
 import logging
 import re
 import sys
@@ -361,9 +362,12 @@ def store_busy(*, why: str) -> None:
 
 
 def store_broken(error: BaseException) -> None:
-    """A write or fsync failed: the process ends. What SQLite and the system say of a disk quotes no value."""
-    name = getattr(error, "sqlite_errorname", None)
-    _emit("error", "store.broken", error=name or type(error).__qualname__, why=str(error), error_id="MB-9102")
+    """A write or fsync failed: the process ends. `why` is the name that SQLite or the system has for it."""
+    cause = error.__cause__ or error
+    why = getattr(cause, "sqlite_errorname", None)
+    if why is None and isinstance(cause, OSError) and cause.errno is not None:
+        why = errno.errorcode.get(cause.errno)
+    _emit("error", "store.broken", error=type(cause).__qualname__, why=why, error_id="MB-9102")
 
 
 def unexpected(where: str, error: BaseException, *, message: str | None = None, request: str | None = None) -> None:

@@ -5,7 +5,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -72,10 +72,12 @@ class SqliteStore(SqliteReads):
 
     async def close(self) -> None:
         """Write what waits, then end all threads and free the lock. May be called twice."""
+        await super().close()  # first: no reader is in the way of the last checkpoint
         await self._writer.stop()
-        await super().close()
-        if self._lock >= 0:
-            _close(self._db, self._folder / DATABASE)
+        if self._writer.broken:
+            _leave_the_log(self._db, self._folder / DATABASE)
+        else:
+            self._db.close()
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
@@ -249,15 +251,17 @@ def _open(folder: Path, site_key: bytes) -> tuple[sqlite3.Connection, Vault]:
     return db, vault
 
 
-def _close(db: sqlite3.Connection, path: Path) -> None:
-    """Close the writing connection, but not as the last.
+def _leave_the_log(db: sqlite3.Connection, path: Path) -> None:
+    """Close the writing connection of a broken store, but not as the last.
 
     The last to close makes a checkpoint of its own, whose errors nobody sees, and then removes the log: after a failed
     fsync that log may be all there is. A connection that only reads can do neither.
     """
-    with closing(sqlite3.connect(read_only(path), uri=True)) as last:
-        with suppress(sqlite3.Error):  # then the disk is gone, and there is no log to lose
+    try:
+        with closing(sqlite3.connect(read_only(path), uri=True)) as last:
             last.execute("PRAGMA schema_version").fetchone()
+            db.close()
+    except sqlite3.Error:  # the disk is gone, and the log with it
         db.close()
 
 

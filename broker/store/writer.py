@@ -81,6 +81,11 @@ class Writer:
         self._queue.put(Job(work, future, scrub))
         return await future
 
+    @property
+    def broken(self) -> bool:
+        """Say whether a write or fsync failed, so that nothing more is taken."""
+        return self._broken is not None
+
     def break_down(self, error: BaseException) -> None:
         """Take nothing more, for `error`, which happened outside the thread. To be called in the event loop."""
         self._end(error, ())

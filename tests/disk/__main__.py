@@ -97,7 +97,8 @@ async def _full(folder: Path, *, whole: bool, say: Callable[[str], None]) -> lis
 async def _rot(folder: Path, *, whole: bool, say: Callable[[str], None]) -> list[str]:
     seed = int(os.environ.get("SEED", time.time_ns() % 1_000_000))
     seen = await rotten(folder, seed=seed, places=10 if whole else 1)
-    say(f"seed {seed}: {seen.bits} bits of one body turned one by one; {len(seen.turned)} turned in the life of a message")
+    say(f"seed {seed}: {seen.bits} bits of one body turned one by one, each noticed or named below")
+    say(f"{len(seen.turned)} turned in the life of a message, with another beside it that must not suffer")
     return [*seen.wrong, *_below({"bits": 900, "turned": 28}, {"bits": seen.bits, "turned": len(seen.turned)})]
 
 
@@ -129,7 +130,7 @@ def main() -> int:
                 try:
                     wrong += asyncio.run(part(folder, whole=given.all, say=say))
                 except (AssertionError, TimeoutError) as late:
-                    wrong.append(f"{name}: {late or 'took too long'}")
+                    wrong.append(f"{name}: {type(late).__name__} {late}")
     for line in wrong[:40]:
         say(f"WRONG: {line}")
     say(f"red: {len(wrong)}" if wrong else "green")

@@ -92,7 +92,7 @@ def _judge(name: str, run: Traced, failed: Call, code: int, swept: Swept) -> Non
     if code not in (1, 2):
         swept.wrong.append(f"{name}: ended with exit code {code}")
     said = run.log.read_text("utf-8", "replace")
-    if not any(words in said for words in ("disk I/O error", "Input/output error")):
+    if not any(words in said for words in ("SQLITE_IOERR", "EIO", "Input/output error")):
         swept.wrong.append(f"{name}: did not say why it ended; see {run.log}")
 
 
