@@ -346,9 +346,7 @@ def show(report: Report) -> str:
         f"{name:{width}}  {layer}{'' if looked else ' (before any signature)'}" for name, layer, looked in report.rows
     ]
     lines += [f"control: {control}" for control in report.controls]
-    layers = sorted({layer for _, layer, _ in report.rows})
-    counts = ", ".join(f"{layer} {sum(one == layer for _, one, _ in report.rows)}" for layer in layers)
-    lines.append(f"refused by: {counts}")
+    lines.append(f"refused by: {by_layer(report)}")
     lines.append(
         f"executed: {len(report.rows)} forgeries (at least {FLOOR_CASES}), {report.verified()} of them at signature "
         f"verification (at least {FLOOR_VERIFIED}), {len(report.controls)} controls (at least {FLOOR_CONTROLS})"
@@ -356,7 +354,14 @@ def show(report: Report) -> str:
     return "\n".join([*lines, *report.faults])
 
 
+def by_layer(report: Report) -> str:
+    """Return how many each layer refused."""
+    layers = sorted({layer for _, layer, _ in report.rows})
+    return ", ".join(f"{layer} {sum(one == layer for _, one, _ in report.rows)}" for layer in layers)
+
+
 def green(report: Report) -> bool:
+    """Say whether nothing went wrong and enough was tried."""
     enough = (
         len(report.rows) >= FLOOR_CASES
         and report.verified() >= FLOOR_VERIFIED
@@ -371,7 +376,6 @@ def main() -> int:
     if name and name not in SABOTAGES:
         print(f"SABOTAGE must be one of {', '.join(SABOTAGES)}")
         return 2
-    telemetry.configure("critical")
     with tempfile.TemporaryDirectory() as folder, sabotage(name):
         report = asyncio.run(run(Path(folder)))
     print(show(report))
@@ -380,4 +384,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    telemetry.configure("critical")  # what is refused is shown in the report
     sys.exit(main())

@@ -367,7 +367,6 @@ def main() -> int:
     if name and name not in SABOTAGES:
         print(f"SABOTAGE must be one of {', '.join(SABOTAGES)}")
         return 2
-    telemetry.configure("critical")
     with tempfile.TemporaryDirectory() as folder, sabotage(name):
         report = asyncio.run(run(Path(folder)))
     print(show(report))
@@ -376,4 +375,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    telemetry.configure("critical")  # what is refused is shown in the report
     sys.exit(main())

@@ -1,6 +1,7 @@
 """Receipts that come twice, change their mind, come late or too early, or say what nobody can act on."""
 
 import base64
+import io
 import json
 from dataclasses import replace
 from datetime import timedelta
@@ -307,9 +308,11 @@ RAW = ("\x85", "\x9b", "\u2028", "\u2029", "\u202e", "\u2066", "\u200f")
 
 
 async def test_free_text_of_control_characters_stays_in_its_place_and_is_escaped_there(
-    brokers: Pair, capsys: pytest.CaptureFixture[str]
+    brokers: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    telemetry.configure()
+    log = io.StringIO()
+    monkeypatch.setattr(telemetry, "_log", None)  # and back again
+    telemetry.configure(stream=log)
     receiver, taken = await sent(brokers)
     document = receiver.document(REJECTED, GivenError(code="E35", details=NASTY))
     await receiver.send(receiver.envelope(document))
@@ -329,7 +332,7 @@ async def test_free_text_of_control_characters_stays_in_its_place_and_is_escaped
     assert base64.b64decode(given["document"]) == document
     for text in RAW:
         assert text.encode() not in receipts
-    told = capsys.readouterr().out
+    told = log.getvalue()
     assert "apprec_rejected" in told
     for text in ("script", "åååå", *RAW):
         assert text not in told
