@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp-$(shell cat requirements-dev.lock pyproject.toml | sha256sum | cut -c1-16)
 
-.PHONY: demo test setup system lint types contracts unit points forgery oracle bench lock clean
+.PHONY: demo test setup system lint types contracts unit points kill forgery oracle bench lock clean
 
 demo: setup
 	$(BIN)/broker demo $(if $(STAY),--stay)
@@ -18,6 +18,10 @@ bench: setup
 # Kills two brokers at every commit point; SHORT=1 for the form that the tests run, SABOTAGE=name for a planted fault.
 points: setup
 	$(BIN)/python -m tests.scenario.points $(if $(SHORT),--short)
+
+# Kills the real daemons 100 times under load; SHORT=1 for the form that the tests run, SABOTAGE=name as above.
+kill: setup
+	$(BIN)/python -m tests.kill $(if $(SHORT),--short)
 
 setup: $(STAMP)
 
