@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp-$(shell cat requirements-dev.lock pyproject.toml | sha256sum | cut -c1-16)
 
-.PHONY: demo test schemas oracles setup system lint types contracts unit points forgery oracle bench lock clean
+.PHONY: demo test schemas oracles setup system lint types contracts unit points kill forgery oracle bench lock clean
 
 demo: setup
 	$(BIN)/broker demo $(if $(STAY),--stay)
@@ -27,6 +27,10 @@ oracles: setup system
 	$(BIN)/python -m tests.oracles.signature
 	$(BIN)/python -m tests.oracles.cms
 	$(BIN)/python -m tests.oracles.mime
+
+# Kills the real daemons 100 times under load; SHORT=1 for the form that the tests run, SABOTAGE=name as above.
+kill: setup
+	$(BIN)/python -m tests.kill $(if $(SHORT),--short)
 
 setup: $(STAMP)
 
