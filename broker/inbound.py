@@ -56,6 +56,7 @@ from broker.validation.documents import Judged, judge
 from broker.validation.sentences import fault
 
 RACES = 8
+SMALL = 64 * 1024  # bytes: to read less takes less time than to hand it to a thread
 
 
 # --- receive ---
@@ -82,7 +83,10 @@ async def _receive(content_type: str, body: bytes, doors: Doors) -> Answer:
     at = doors.clock.now()
     directory = doors.addresses.current()
     try:
-        xml, entity = await doors.cpu(_read, content_type, body, doors.site.max_envelope)
+        if len(body) <= SMALL:
+            xml, entity = _read(content_type, body, doors.site.max_envelope)
+        else:
+            xml, entity = await doors.cpu(_read, content_type, body, doors.site.max_envelope)
         header = parse_header(xml)
     except Refused as why:
         telemetry.inbound_refused(code=why.code, why=why.why, location=why.location)
@@ -165,23 +169,16 @@ def _as_agreed(came: Came, doors: Doors) -> Came:
         raise Inconsistent("a signed Acknowledgment must be asked for", location="//Header/AckRequested")
     if len(came.parts) != 1:
         raise Inconsistent("exactly one payload is needed", location="//Body/Manifest")
-    for process in doors.processes().by_name.values():
-        for function in process.functions:
-            for back in (False, True):
-                headers = choose.expected(
-                    came.directory,
-                    process=process,
-                    function=function,
-                    receiver=came.to_her,
-                    sender=came.from_her,
-                    back=back,
-                )
-                if (
-                    (header.service, header.action) == (headers.service, headers.action)
-                    and header.from_role in (None, headers.from_role)
-                    and header.to_role in (None, headers.to_role)
-                ):
-                    return replace(came, process=process, function=function)
+    named = choose.function_named(
+        doors.processes(),
+        came.agreement,
+        service=header.service,
+        action=header.action,
+        from_role=header.from_role,
+        to_role=header.to_role,
+    )
+    if named is not None:
+        return replace(came, process=named[0], function=named[1])
     raise ValueNotRecognized(
         "no agreed process has this Service, Action and Role", location="//Header/MessageHeader/Action"
     )
@@ -211,9 +208,7 @@ async def _opened(came: Came, verified: Verified, doors: Doors) -> Answer:
             return await _again(came, known, doors)
         raise NotTrusted("another content under a known eb:MessageId")
     key = doors.keys.signing(came.to_her, came.at)
-    opened, judged = await doors.cpu(_open, came, doors)
-    _require_sender(came, judged)
-    answer = await doors.cpu(_acknowledge, came, verified, key, doors)
+    opened, judged, answer = await doors.cpu(_look_into, came, verified, key, doors)
     received = ReceivedEnvelope(
         from_her=came.from_her,
         cpa_id=came.agreement.cpa_id,
@@ -232,6 +227,13 @@ async def _opened(came: Came, verified: Verified, doors: Doors) -> Answer:
         changes, received=received, bodies=(*changes.bodies, evidence), signals=(*changes.signals, *_later(came, doors))
     )
     return await _commit(came, changes, answer, doors)
+
+
+def _look_into(came: Came, verified: Verified, key: KeyPair, doors: Doors) -> tuple[bytes, Judged, Answer]:
+    """Open the document, and make the Acknowledgment that goes out once all is committed."""
+    opened, judged = _open(came, doors)
+    _require_sender(came, judged)
+    return opened, judged, _acknowledge(came, verified, key, doors)
 
 
 def _open(came: Came, doors: Doors) -> tuple[bytes, Judged]:

@@ -17,6 +17,8 @@ from broker.message import Signal, Work
 from broker.ports import Carrier, Clock, Doors, TransportReply
 
 _FAILING = frozenset({500, 502, 503, 504})
+_GATHER = 0.005  # seconds between two claims: what falls due or ends meanwhile shares the next one
+_LULL = 0.05  # seconds without a word before the store is asked when the next is due
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,13 +124,14 @@ class Worker:
             while not self._stopping:
                 self._wake.clear()
                 now = self._doors.clock.now()
-                if not await self._claim(tasks, now):
-                    await self._wait(now)
+                await self._claim(tasks, now)
+                await asyncio.sleep(_GATHER)
+                await self._wait(now)
 
-    async def _claim(self, tasks: asyncio.TaskGroup, now: datetime) -> bool:
+    async def _claim(self, tasks: asyncio.TaskGroup, now: datetime) -> None:
         free = self._limits.deliveries - self._busy.total()
         if free <= 0:
-            return False
+            return
         try:
             claimed = await self._doors.store.claim(
                 now=now,
@@ -142,15 +145,16 @@ class Worker:
             if isinstance(why, StoreBroken):
                 raise
             telemetry.store_busy(why=why.why)
-            return False
+            return
         for work in claimed.work:
             lane = work.delivery.receiver_her
             self._start(tasks, lane, f"delivery {work.delivery.id}", self._delivery(work))
         for signal in claimed.signals:
             self._start(tasks, signal.to_her, f"signal {signal.id}", self._signal(signal))
-        return bool(claimed.work or claimed.signals)
 
     def _closed(self) -> set[int]:
+        if self._breaker.opens() is None:  # no lane is, and there may be thousands to ask
+            return set()
         try:
             directory = self._doors.addresses.current()
         except BrokerError:
@@ -202,13 +206,18 @@ class Worker:
 
     async def _wait(self, claimed_at: datetime) -> None:
         """Sleep until something is due, the breaker opens, a story ends or somebody wakes us."""
+        if await self._woken(_LULL):
+            return
         times = [claimed_at + self._limits.idle]
         if self._busy.total() < self._limits.deliveries:
             due = await self._doors.store.next_due(closed=self._closed())
             # What was due at the claim and not handed out stands in a full lane: the end of a story wakes us for it.
             times += [time for time in (due, self._breaker.opens()) if time is not None and time > claimed_at]
+        await self._woken(max((min(times) - self._doors.clock.now()).total_seconds(), 0.0))
+
+    async def _woken(self, within: float) -> bool:
         try:
-            async with asyncio.timeout(max((min(times) - self._doors.clock.now()).total_seconds(), 0.0)):
-                await self._wake.wait()
+            async with asyncio.timeout(within):
+                return await self._wake.wait()
         except TimeoutError:
-            return
+            return False

@@ -16,7 +16,7 @@ from cryptography.x509 import Certificate
 from broker.errors import Inconsistent, PartnerUnusable, Unaddressable, ValueNotRecognized
 from broker.retry import ReceiptPolicy
 from broker.routing.party import Agreement, Directory, PartyKind, Switch, Terms
-from broker.routing.process import Function, Process
+from broker.routing.process import Function, Process, Processes
 from broker.routing.records import is_loopback
 from broker.sealing.certificates import Reason, Use, fingerprint, usable
 
@@ -103,15 +103,33 @@ def route_back(
     return _route(directory, process=process, function=function, ours=sender, theirs=receiver, back=True, now=now)
 
 
-def expected(
-    directory: Directory, *, process: Process, function: Function, receiver: int, sender: int, back: bool
-) -> Headers:
-    """Return the headers that a partner (HER-id `sender`) writes on what it sends to one of ours (`receiver`).
+def function_named(
+    processes: Processes,
+    agreement: Agreement,
+    *,
+    service: str,
+    action: str,
+    from_role: str | None,
+    to_role: str | None,
+) -> tuple[Process, Function] | None:
+    """Return what a partner's headers name under an agreement: the function, or that of the document it receipts.
 
-    `back`: on an AppRec about a document of `function` that we sent. Raises Unaddressable (MB-2002).
+    A Role that is not given may be any. None where no process has such headers.
     """
-    terms = _terms(_agreement(directory, receiver, sender), process)
-    return _headers(process, function, terms, from_us=False, back=back)
+    for process in processes.by_name.values():
+        terms = _terms(agreement, process)
+        for function in process.functions:
+            if _or(terms.service, function.service) != service:
+                continue  # most do not: only what may fit is put together
+            for back in (False, True):
+                headers = _headers(process, function, terms, from_us=False, back=back)
+                if (
+                    action == headers.action
+                    and from_role in (None, headers.from_role)
+                    and to_role in (None, headers.to_role)
+                ):
+                    return process, function
+    return None
 
 
 def agreement_of(directory: Directory, *, cpa_id: str, receiver: int, sender: int) -> Agreement:

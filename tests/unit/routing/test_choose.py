@@ -10,6 +10,7 @@ from broker.errors import Inconsistent, PartnerUnusable, Unaddressable, ValueNot
 from broker.retry import Chase
 from broker.routing import choose
 from broker.routing.party import Agreement, Directory, Party, PartyKind, Switch, Terms
+from broker.routing.process import Function, Process, Processes
 from broker.sealing.certificates import Use, fingerprint
 from tests.unit.routing.samples import (
     DALBYGDA,
@@ -149,6 +150,20 @@ def test_the_process_gives_the_headers() -> None:
     )
 
 
+def named(directory: Directory, headers: choose.Headers, *, at: int, sender: int) -> tuple[Process, Function] | None:
+    """Return what `at`, one of ours, takes headers of `sender` for."""
+    agreement = directory.agreement(at, sender)
+    assert agreement is not None
+    return choose.function_named(
+        Processes(by_name={"EKONTAKT": EKONTAKT}),
+        agreement,
+        service=headers.service,
+        action=headers.action,
+        from_role=headers.from_role,
+        to_role=headers.to_role,
+    )
+
+
 def agreed(terms: Terms, chase: Chase | None = None) -> Party:
     return replace(NURSING, agreements=(replace(AGREEMENT, processes={"EKONTAKT": terms}, chase=chase),))
 
@@ -176,15 +191,10 @@ def test_our_role_stays_ours_whichever_way_a_message_goes() -> None:
     directory = directory_of(
         OURS, MUNICIPALITY, agreed(Terms(our_role="A", their_role="B", actions={"Spørsmål": "Ask"}))
     )
-    there = choose.expected(
-        directory,
-        process=EKONTAKT,
-        function=QUESTION,
-        receiver=FJORDVIK_NURSING,
-        sender=DALBYGDA_NURSING,
-        back=False,
-    )
-    assert (there.from_role, there.to_role, there.action) == ("B", "A", "Ask")
+    there = choose.Headers(service="Ekontakt", service_type="string", action="Ask", from_role="B", to_role="A")
+    assert named(directory, there, at=FJORDVIK_NURSING, sender=DALBYGDA_NURSING) == (EKONTAKT, QUESTION)
+    turned = replace(there, from_role="A", to_role="B")
+    assert named(directory, turned, at=FJORDVIK_NURSING, sender=DALBYGDA_NURSING) is None
     back = choose.route_back(
         directory, process=EKONTAKT, function=QUESTION, sender=FJORDVIK_NURSING, receiver=DALBYGDA_NURSING, now=NOW
     ).headers
@@ -213,14 +223,22 @@ def test_what_one_side_sends_is_what_the_other_side_expects() -> None:
     sent = choose.route(
         ours, process=EKONTAKT, function=QUESTION, sender=FJORDVIK_NURSING, receiver=DALBYGDA_NURSING, now=NOW
     ).headers
-    assert sent == choose.expected(
-        theirs,
-        process=EKONTAKT,
-        function=QUESTION,
-        receiver=DALBYGDA_NURSING,
-        sender=FJORDVIK_NURSING,
-        back=False,
+    found = named(theirs, sent, at=DALBYGDA_NURSING, sender=FJORDVIK_NURSING)
+    assert found == (EKONTAKT, QUESTION)
+    receipt = choose.route_back(
+        ours, process=EKONTAKT, function=QUESTION, sender=FJORDVIK_NURSING, receiver=DALBYGDA_NURSING, now=NOW
+    ).headers
+    assert named(theirs, receipt, at=DALBYGDA_NURSING, sender=FJORDVIK_NURSING) == (EKONTAKT, QUESTION)
+
+
+@pytest.mark.parametrize("change", [{"service": "S"}, {"action": "A"}, {"from_role": "R"}, {"to_role": "R"}])
+def test_headers_that_differ_in_anything_name_no_function(change: dict[str, str]) -> None:
+    directory = directory_of(OURS, MUNICIPALITY, NURSING)
+    right = choose.Headers(
+        service="Ekontakt", service_type="string", action="Foresporsel", from_role="Innbygger", to_role="Kommune"
     )
+    assert named(directory, right, at=FJORDVIK_NURSING, sender=DALBYGDA_NURSING) == (EKONTAKT, QUESTION)
+    assert named(directory, replace(right, **change), at=FJORDVIK_NURSING, sender=DALBYGDA_NURSING) is None
 
 
 def test_an_agreement_of_two_hosted_here_serves_both_ways() -> None:
