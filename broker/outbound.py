@@ -87,6 +87,7 @@ async def _record(work: Work, change: Change, doors: Doors) -> Work | None:
     """Write what `change` makes of the delivery as it stands now; after a lost race, of the one that won.
 
     Returns the delivery for its next step, or None when nothing is due: the lease is then given back in that write.
+    Where another's word came first there is nothing to write, and the lease ends by itself.
     """
     for _ in range(RACES):
         changes = await change(work)

@@ -210,8 +210,9 @@ class Worker:
             return
         times = [claimed_at + self._limits.idle]
         if self._busy.total() < self._limits.deliveries:
-            due = await self._doors.store.next_due(closed=self._closed())
-            # What was due at the claim and not handed out stands in a full lane: the end of a story wakes us for it.
+            # A full lane is left out: the end of one of its stories wakes us for it.
+            full = {lane for lane, stories in self._busy.items() if stories >= self._limits.per_lane}
+            due = await self._doors.store.next_due(closed=self._closed() | full)
             times += [time for time in (due, self._breaker.opens()) if time is not None and time > claimed_at]
         await self._woken(max((min(times) - self._doors.clock.now()).total_seconds(), 0.0))
 
