@@ -8,7 +8,7 @@ import base64
 import binascii
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -152,6 +152,8 @@ def read(
     """
     if len(body) > limits.body:
         raise MimeProblem(f"the body is larger than {limits.body} bytes")
+    if len(content_type) > limits.headers:
+        raise MimeProblem(f"the Content-Type is longer than {limits.headers} characters")
     media_type, parameters = _content_type(content_type)
     if media_type == "text/xml":
         decoded = _decode(body, transfer_encoding or "binary")
@@ -319,7 +321,9 @@ def _content_id(value: str) -> str:
     return value
 
 
-_QUOTED = re.compile(rb"=(?:([0-9A-Fa-f]{2})|[ \t]*\r\n)|=")
+_NOT_QUOTED = re.compile(rb"=(?![0-9A-Fa-f]{2}|[ \t]*\r\n)")
+_PADDED_END = re.compile(rb"=[ \t]+\r\n")
+PIECE = 64 * 1024  # bytes decoded at a time: other threads wait meanwhile
 
 
 def _decode(body: bytes, encoding: str) -> bytes:
@@ -333,15 +337,27 @@ def _decode(body: bytes, encoding: str) -> bytes:
             except binascii.Error:
                 raise MimeProblem("a part is not the base64 that it says it is") from None
         case "quoted-printable":
-            return _QUOTED.sub(_unquote, body)
+            return b"".join(map(_unquote, _quoted_pieces(body)))
         case _:
             raise MimeProblem("a part has an unknown Content-Transfer-Encoding")
 
 
-def _unquote(found: re.Match[bytes]) -> bytes:
-    if found[0] == b"=":
+def _quoted_pieces(body: bytes) -> Iterator[bytes]:
+    """Yield `body` in pieces that end in no `=`, and neither inside what belongs to one."""
+    at = 0
+    while at < len(body):
+        end = at + PIECE
+        last = body.rfind(b"=", at, end)
+        if last > at and end < len(body) and (end - last < 3 or not body[last + 1 : end].strip(b" \t\r")):
+            end = last
+        yield body[at:end]
+        at = end
+
+
+def _unquote(piece: bytes) -> bytes:
+    if _NOT_QUOTED.search(piece):
         raise MimeProblem("a part is not the quoted-printable that it says it is")
-    return bytes.fromhex(found[1].decode()) if found[1] else b""
+    return binascii.a2b_qp(_PADDED_END.sub(b"=\r\n", piece))
 
 
 # --- compression ----------------------------------------------------------------------------------------------------

@@ -14,10 +14,11 @@ from typing import Any
 from lxml import etree
 
 from broker.envelope.names import BASE64, DIALOG_10, DIALOG_11, MSGHEAD, ds
-from broker.envelope.xml import Xml, children, local
+from broker.envelope.xml import Xml, children, local, position
 from broker.errors import Refused
 from broker.message import DocumentHead, Owed, Part, PartyRef
 
+MAX_PROBLEMS = 50  # nobody reads more, and each costs a walk along its siblings
 MAX_MSG_ID = 128  # characters; a UUID in every profile seen, and a longer one than this is no id
 _ID = re.compile(r"[^\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]+")  # no control, line or direction
 _BLANKS = re.compile("[ \t\r\n]+")  # those of XML: Python's own would take a no-break space for one
@@ -49,7 +50,7 @@ class HeadProblem:
 
 
 class HeadRefused(Refused):
-    """The head cannot be read. Holds every problem that was found; `apprec` is that of the first."""
+    """The head cannot be read. Holds the problems, MAX_PROBLEMS at most; `apprec` is that of the first."""
 
     code, apprec = "OtherXml", "T02"
 
@@ -68,7 +69,7 @@ def may_be_id(value: str) -> bool:
 def read_head(xml: Xml) -> DocumentHead:
     """Return what MsgInfo says, and the shape of the documents.
 
-    Raises HeadRefused with every problem: MsgId (E10), the receiver's HER-id (E21), the rest T02.
+    Raises HeadRefused with every problem, MAX_PROBLEMS at most: MsgId (E10), the receiver's HER-id (E21), the rest T02.
     """
     reader = _Reader()
     root = xml.root
@@ -137,9 +138,7 @@ def path(element: etree._Element) -> str:
     """
     steps = []
     for step in (element, *element.iterancestors()):
-        parent = step.getparent()
-        same = [] if parent is None else children(parent, str(step.tag))
-        steps.append(local(step) + (f"[{same.index(step) + 1}]" if len(same) > 1 else ""))
+        steps.append(local(step) + position(step))
     return "/" + "/".join(reversed(steps))
 
 
@@ -160,6 +159,8 @@ class _Reader:
     ) -> HeadProblem:
         found = HeadProblem(fault=fault, line=line(at), path=path, element=element, apprec=apprec)
         self.problems.append(found)
+        if len(self.problems) == MAX_PROBLEMS:
+            raise HeadRefused(tuple(self.problems))
         return found
 
     def child(self, parent: etree._Element | None, name: str) -> etree._Element | None:

@@ -7,6 +7,7 @@ any of them. Bad documents do not raise; they are judged.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from lxml import etree
 
@@ -20,7 +21,7 @@ from broker.receipts.apprec import parse as read_apprec
 from broker.routing.party import PartyKind
 from broker.routing.process import Function, Mismatch, NoFunction, Process, Processes
 from broker.validation.codes import Codes
-from broker.validation.rules import Case, Environment, Finding, findings, where
+from broker.validation.rules import MAX_FINDINGS, Case, Environment, Finding, findings, where
 from broker.validation.sentences import fault, schema_fault
 from broker.validation.words import RULES
 from broker.validation.xsd import SchemaSet
@@ -145,7 +146,8 @@ def _judge_apprec(xml: Xml, namespace: str, schemas: SchemaSet, processes: Proce
     except Refused as refused:
         found.append(fault("apprec.unreadable", line=None, path=refused.location))
         return Judged(kind=Kind.APPREC, process=process, function=function, faults=tuple(found))
-    found += map(_sentence, _apprec_findings(apprec, codes))
+    # What refuses is yielded first; of codes that only warn, nobody reads more than these.
+    found += map(_sentence, islice(_apprec_findings(apprec, codes), MAX_FINDINGS))
     return Judged(
         kind=Kind.APPREC,
         apprec=apprec,

@@ -6,8 +6,9 @@ declare; everything else is read from the schema component that complains, and f
 
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 from urllib.request import OpenerDirector
 
@@ -17,7 +18,7 @@ from xmlschema import XMLSchemaChildrenValidationError, XMLSchemaException, XMLS
 from xmlschema.validators import XsdAnyElement, XsdAttribute, XsdAttributeGroup, XsdElement, XsdFacet, XsdGroup
 
 from broker.envelope.names import XSI
-from broker.envelope.xml import parse
+from broker.envelope.xml import parse, position
 from broker.validation.faults import UNKNOWN, FaultKind, SchemaFault
 
 _XS = "{http://www.w3.org/2001/XMLSchema}"
@@ -59,10 +60,7 @@ class Vocabulary:
         """Return where an element stands: local names, with a position where siblings share the name."""
         steps = []
         for step in (element, *element.iterancestors()):
-            parent = step.getparent()
-            same = [] if parent is None else [child for child in parent if child.tag == step.tag]
-            position = f"[{same.index(step) + 1}]" if len(same) > 1 else ""
-            steps.append(self.name(str(step.tag)) + position)
+            steps.append(self.name(str(step.tag)) + position(step))
         return "/" + "/".join(reversed(steps))
 
 
@@ -279,13 +277,16 @@ def _at(root: etree._Element, path: str | None) -> etree._Element | None:
     """Return the element that a path of libxml2 leads to: `*` counts all siblings, a name those that share it."""
     at: etree._Element | None = None
     for step in (path or "").strip("/").split("/"):
-        name, _, position = step.rstrip("]").partition("[")
+        name, _, place = step.rstrip("]").partition("[")
         prefix, _, local = name.rpartition(":")
-        siblings = [root] if at is None else list(at)
-        if name != "*":
-            siblings = [one for one in siblings if etree.QName(one).localname == local and (one.prefix or "") == prefix]
-        index = int(position) - 1 if position.isdigit() else 0
-        if index >= len(siblings):
+        siblings: Iterable[etree._Element] = [root] if at is None else at
+        same = (
+            one
+            for one in siblings
+            if name == "*" or (etree.QName(one).localname == local and (one.prefix or "") == prefix)
+        )
+        index = int(place) - 1 if place.isdigit() else 0
+        at = next(islice(same, index, None), None)  # no further than there: siblings may be a hundred thousand
+        if at is None:
             return None
-        at = siblings[index]
     return at

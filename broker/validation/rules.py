@@ -8,17 +8,21 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Literal
 
 from lxml import etree
 
 from broker.envelope.msghead import contents, her_idents, line, token
 from broker.envelope.names import BASE64, MSGHEAD
-from broker.envelope.xml import children, local
+from broker.envelope.xml import children, local, position
 from broker.message import DocumentHead, Owed, Part
 from broker.routing.process import Conversation, Function, Process
 from broker.validation.codes import Codes, list_number
+from broker.validation.faults import FaultKind
 from broker.validation.numbers import look_at
+
+MAX_FINDINGS = 100  # nobody reads more, and each costs a walk along its siblings
 
 Environment = Literal["test", "production"]
 
@@ -64,13 +68,26 @@ class Case:
 
 
 def findings(case: Case) -> tuple[Finding, ...]:
-    """Return all that the rules find, in the order of the rules."""
-    found = [*_everywhere(case)]
-    if case.function is not None and case.process is not None:
-        found += _by_process(case, case.function)
-        if not case.process.envelope_only:
-            found += _by_content(case, case.function)
+    """Return what the rules find, in the order of the rules.
+
+    At most MAX_FINDINGS, then one that refuses the document whatever the others say: what was not looked at is not
+    approved.
+    """
+    found = list(islice(_all(case), MAX_FINDINGS + 1))
+    if len(found) > MAX_FINDINGS:
+        more = Finding(
+            rule=f"xsd.{FaultKind.MORE_FAULTS}", line=None, path="/MsgHead", facts={"limit": str(MAX_FINDINGS)}
+        )
+        found[MAX_FINDINGS:] = [more]
     return tuple(found)
+
+
+def _all(case: Case) -> Iterator[Finding]:
+    yield from _everywhere(case)
+    if case.function is not None and case.process is not None:
+        yield from _by_process(case, case.function)
+        if not case.process.envelope_only:
+            yield from _by_content(case, case.function)
 
 
 def _everywhere(case: Case) -> Iterator[Finding]:
@@ -336,10 +353,8 @@ def where(element: etree._Element) -> str:
     """Return where an element stands: local names that we know, `*` for others, with a position among its like."""
     steps = []
     for step in (element, *element.iterancestors()):
-        parent = step.getparent()
-        same = [] if parent is None else children(parent, str(step.tag))
         name = local(step) if _SPOKEN.fullmatch(local(step)) else "*"
-        steps.append(name + (f"[{same.index(step) + 1}]" if len(same) > 1 else ""))
+        steps.append(name + position(step))
     return "/" + "/".join(reversed(steps))
 
 
