@@ -74,3 +74,8 @@ clean:
 .PHONY: disk
 disk: setup system
 	$(BIN)/python -m tests.disk $(if $(SHORT),,--all)
+
+# Bombs, lies and loose ends, against the readers and the real daemon.
+.PHONY: rubbish
+rubbish: setup
+	$(BIN)/python -m tests.rubbish

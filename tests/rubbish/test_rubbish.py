@@ -1,0 +1,38 @@
+"""The harness runs whole, and sees what is planted."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+
+def run(sabotage: str, *parts: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "SABOTAGE": sabotage}
+    command = [sys.executable, "-m", "tests.rubbish", *parts]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280, check=False)
+
+
+@pytest.mark.timeout(300)
+def test_no_rubbish_is_read_and_none_is_dear() -> None:
+    done = run("", "readers")
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert ", 0 wrong" in done.stdout
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("sabotage", "groups", "seen"),
+    [
+        ("allow-doctype", ["way out"], "external entity, file: the file of the canary was opened"),
+        ("allow-doctype", ["bomb"], "a comment in the declarations: read"),
+        ("no-limit", ["shape"], "35 MB of elements: took"),
+        ("no-limit", ["gzip"], "300 MB of nothing: took"),
+    ],
+)
+def test_the_readers_harness_sees_a_planted_fault(sabotage: str, groups: list[str], seen: str) -> None:
+    done = run(sabotage, "readers", *groups)
+    assert done.returncode == 1, done.stdout + done.stderr
+    wrong = done.stdout.partition(" wrong\n")[2]
+    assert seen in wrong
