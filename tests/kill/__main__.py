@@ -39,6 +39,7 @@ class Form:
 
 SHORT = Form(messages=60, kills=6, a_side=3, amid=3, each_stop_point=0, patience=40.0)
 FULL = Form(messages=2000, kills=100, a_side=40, amid=60, each_stop_point=3, patience=110.0)
+_BROKEN_PATIENCE = 15.0  # what a planted fault has lost will not come, however long it is waited for
 
 
 async def killed(run: Run) -> None:
@@ -89,7 +90,7 @@ def main() -> int:
                 kills=form.kills,
                 seed=given.seed,
                 module="tests.kill.spoiled_broker" if sabotage else "broker",
-                patience=form.patience,
+                patience=_BROKEN_PATIENCE if sabotage else form.patience,
             )
             asyncio.run(killed(run))
             books = run.books()

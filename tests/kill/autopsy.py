@@ -27,8 +27,10 @@ STOP_POINTS: Mapping[str, str] = {
 }
 # The last event of each commit names the stop-point of what was written last.
 _LAST = "SELECT kind FROM event ORDER BY seq DESC LIMIT 3"
-_OPEN = "SELECT DISTINCT stop_point FROM delivery WHERE confirmed_at IS NULL AND outcome = 'open'"
-_SETTLED = "SELECT DISTINCT stop_point FROM delivery WHERE confirmed_at IS NULL AND outcome <> 'open'"
+# Where documents stand; what answers them is told of by the item.
+_OPEN = """
+SELECT DISTINCT stop_point FROM delivery JOIN message ON message.id = delivery.message_id
+WHERE kind = 'document' AND confirmed_at IS NULL"""
 _ITEMS = {"waiting": "M6", "stored": "M7", "judged": "M8"}
 _WAITING = "SELECT DISTINCT stage FROM item JOIN message ON message.id = item.message_id WHERE owed <> 'N'"
 
@@ -42,6 +44,6 @@ def stop_points(data: Path) -> tuple[str, frozenset[str]]:
         with closing(sqlite3.connect(Path(folder) / DATABASE)) as db:
             kinds = [row[0] for row in db.execute(_LAST)]
             last = next((STOP_POINTS[kind] for kind in kinds if kind in STOP_POINTS), "")
-            standing = {row[0] for statement in (_OPEN, _SETTLED) for row in db.execute(statement)}
+            standing = {row[0] for row in db.execute(_OPEN)}
             standing |= {_ITEMS[row[0]] for row in db.execute(_WAITING) if row[0] in _ITEMS}
     return last, frozenset(standing)

@@ -57,7 +57,7 @@ def make_posts(count: int, *, new_id: Callable[[], str], now: datetime, seed: ra
 
 def _post(number: int, msg_id: str, now: datetime, seed: random.Random) -> Post:
     sender = _SIDES[number % 2]
-    (rule,) = seed.choices((Rule(), _NO, _IN_PART, None), weights=(50, 12, 8, 30))
+    (rule,) = seed.choices((Rule(), _NO, _IN_PART, None), weights=(45, 10, 5, 40))
     head = Head(
         type=_CLINICAL,
         msg_id=msg_id,

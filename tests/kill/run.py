@@ -6,7 +6,7 @@ import random
 import re
 import signal
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from tests.kill.load import Post, make_posts
 
 SIDES = (FJORDVIK, DALBYGDA)
 _GLANCE = 0.005  # seconds between looks at a log
+_LOOK = 0.2  # seconds between looks at the ledgers
 _MOMENT_WITHIN = 4.0  # seconds for the moment to come; else it is killed anyway
 
 
@@ -88,12 +89,14 @@ class Run:
             await asyncio.gather(*map(self._start, SIDES))
             if not self._simulators:
                 self._simulators = list(await asyncio.gather(*map(start_simulator, self._sites.values())))
-            total = len(victims[part])
-            for number, (victim, moment) in enumerate(zip(victims[part], moments[part], strict=True)):
-                self._lay_out(cycles=total - number + (half if sync else 0))
+            for victim, moment in zip(victims[part], moments[part], strict=True):
+                self._lay_out(cycles=len(victims) - self.killed.total())
                 await self._kill(victim, moment)
+                if self.killed.total() % 10 == 0:
+                    print(f"{self.killed.total()} kills", flush=True)
             laid_out = [post for post in self.posts if post not in self._left[post.sender]]
-            await self._settle(laid_out)
+            if not await self._settled(laid_out):
+                return
             await stop_all(list(self._brokers.values()))
             self._brokers.clear()
 
@@ -155,22 +158,20 @@ class Run:
 
     # --- the end ---
 
-    async def _settle(self, posts: Sequence[Post]) -> None:
-        """Wait until all of these have ended, or nothing has been entered in a ledger for as long as patience lasts."""
-        await self._until(lambda: self.books().settled(posts))
-
-    async def _until(self, done: Callable[[], bool]) -> None:
+    async def _settled(self, posts: Sequence[Post]) -> bool:
+        """Wait until all of these have ended. Returns False where no ledger has grown for as long as patience lasts."""
         loop = asyncio.get_running_loop()
         size, end = -1, loop.time() + self._patience
-        while not await asyncio.to_thread(done):
+        while not await asyncio.to_thread(lambda: self.books().settled(posts)):
             grown = sum(site.ledger.stat().st_size for site in self._sites.values() if site.ledger.exists())
             if grown != size:
                 size, end = grown, loop.time() + self._patience
             if loop.time() > end:
-                return
+                return False
             for child in (*self._brokers.values(), *self._simulators):
                 child.alive()
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(_LOOK)
+        return True
 
 
 def _agree(site: DemoSite, *, sync: bool) -> None:

@@ -22,5 +22,4 @@ def test_every_202_ends_once_under_kills_and_a_broker_that_promises_too_early_is
     print(done.stdout[-4000:], done.stderr[-2000:])
     assert done.returncode == (1 if sabotage else 0)
     if sabotage:
-        assert "RED: 0" in done.stdout  # the ledgers of a document, and not a count
-        assert "TOO FEW" not in done.stdout
+        assert "RED: 0" in done.stdout  # a document that does not balance, and not only a count
