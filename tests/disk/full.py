@@ -40,10 +40,10 @@ class Filled:
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[None]:
-    """Put an empty disk of 20 MB in the place of `folder`."""
+def small_disk(folder: Path, *, size: int = DISK) -> Iterator[None]:
+    """Put an empty disk of `size` bytes in the place of `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK},mode=700", "tmpfs", str(folder)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "tmpfs", str(folder)], check=True)
     try:
         yield
     finally:

@@ -14,6 +14,7 @@ from aiohttp import web
 from broker.demo.site import DemoSite
 
 _ACTION = re.compile(rb"Action>([^<]+)<")
+_CONVERSATION = re.compile(rb"ConversationId>([^<]+)<")
 _ACKNOWLEDGES = re.compile(rb"<(?:\w+:)?Acknowledgment[\s>]")
 
 
@@ -26,6 +27,7 @@ class Passed:
     ended: float
     size: int
     action: str
+    conversation: str  # in letters of these harnesses, the MsgId of the first
     status: int
     acknowledged: bool
 
@@ -64,7 +66,7 @@ async def wire(sites: Mapping[str, DemoSite]) -> AsyncIterator[Wire]:
                 raise web.HTTPBadGateway from None  # nobody is there any more to read it
             if wait := line.slow.get(key):
                 await asyncio.sleep(wait)
-            action = _ACTION.search(body[:20_000])
+            action, conversation = (pattern.search(body[:20_000]) for pattern in (_ACTION, _CONVERSATION))
             line.passed.append(
                 Passed(
                     to=key,
@@ -72,6 +74,7 @@ async def wire(sites: Mapping[str, DemoSite]) -> AsyncIterator[Wire]:
                     ended=time.time(),
                     size=len(body),
                     action=action[1].decode() if action else "",
+                    conversation=conversation[1].decode() if conversation else "",
                     status=status,
                     acknowledged=_ACKNOWLEDGES.search(answer) is not None,
                 )

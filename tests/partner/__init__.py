@@ -1,0 +1,1 @@
+"""One bad partner costs the others nothing: `python -m tests.partner`."""

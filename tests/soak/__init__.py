@@ -1,0 +1,1 @@
+"""Half an hour with a fault every half minute, and nothing grows: `python -m tests.soak`."""
