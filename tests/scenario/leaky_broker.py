@@ -2,9 +2,8 @@
 
 import sys
 
-from broker.cli.main import main
-
 from broker import intake
+from broker.cli.main import main
 from broker.intake import Taken
 from broker.message import Client
 from broker.ports import Doors
