@@ -71,9 +71,15 @@ clean:
 	rm -rf $(VENV) dist build .demo .work .bench
 
 # Bad disks, bad partners, and time; SHORT=1 for the forms that the tests run, SABOTAGE=name for a planted fault.
-.PHONY: disk
+.PHONY: disk partner soak
 disk: setup system
 	$(BIN)/python -m tests.disk $(if $(SHORT),,--all)
+
+partner: setup
+	$(BIN)/python -m tests.partner $(if $(SHORT),--short)
+
+soak: setup
+	$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),30) $(if $(SHORT),--short) --picture soak.svg
 
 # Bombs, lies and loose ends, against the readers and the real daemon.
 .PHONY: rubbish

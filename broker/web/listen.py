@@ -84,6 +84,15 @@ class _Connection(web.RequestHandler):
             return
         super().connection_made(transport)
 
+    async def shutdown(self, timeout: float | None = 15.0) -> None:
+        """End this connection; a request under way has `timeout` seconds.
+
+        One that was accepted while the others were told to close still waits for its first request: nothing of it
+        would be read any more, and aiohttp would wait for it all the same.
+        """
+        self.close()
+        await super().shutdown(timeout)
+
     def handle_error(
         self,
         request: web.BaseRequest,
