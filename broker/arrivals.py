@@ -296,9 +296,5 @@ async def _about_nothing(came: Came, receipt: Message, doors: Doors) -> tuple[Ne
 
 
 def policy_of(work: Work, came: Came, doors: Doors) -> ReceiptPolicy:
-    process = doors.processes().by_name.get(work.message.process)
-    if process is None:
-        return ReceiptPolicy()
-    return choose.receipt_policy(
-        came.directory, process=process, ours=work.message.sender_her, theirs=work.delivery.receiver_her
-    )
+    """Return the receipt policy in force for the delivery that the partner's word is about."""
+    return choose.policy_in_force(doors.processes(), came.directory, work.message, work.delivery)

@@ -5,6 +5,7 @@ memory for anything that matters: between two writes the process may die, and th
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -447,17 +448,8 @@ async def await_receipt(work: Work, doors: Doors) -> Work | None:
 
 
 def clock_policy(work: Work, doors: Doors) -> ReceiptPolicy:
-    """Return the receipt policy in force for this delivery: the process's, as the agreement changes it.
-
-    A process that has gone, or addresses that cannot be read now, leave the defaults: a clock never stands still.
-    """
-    process = doors.processes().by_name.get(work.message.process)
-    if process is None:
-        return ReceiptPolicy()
-    try:
+    """Return the receipt policy in force for this delivery."""
+    directory: Directory | None = None
+    with suppress(Unaddressable):
         directory = doors.addresses.current()
-    except Unaddressable:
-        return process.receipt
-    return choose.receipt_policy(
-        directory, process=process, ours=work.message.sender_her, theirs=work.delivery.receiver_her
-    )
+    return choose.policy_in_force(doors.processes(), directory, work.message, work.delivery)

@@ -20,8 +20,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from broker.errors import BrokerError, Postponed
-from broker.lifecycle import StopPoint
-from broker.message import Attempt, EventKind, Message, NewEvent
+from broker.message import Attempt, EventKind, NewEvent
 
 # --- metrics: every label has a closed set of values ---
 
@@ -193,28 +192,6 @@ def recorded(events: Iterable[NewEvent], attempts: Iterable[Attempt] = ()) -> No
         unexpected("telemetry", error)
 
 
-def taken(*, message: Message) -> None:
-    """A document is in our custody."""
-    _EVENTS.labels(kind=EventKind.ACCEPTED).inc()
-    _emit(
-        "info",
-        EventKind.ACCEPTED,
-        msg=message.id,
-        ours=message.sender_her,
-        client=message.client,
-        stage=StopPoint.K2,
-        process=message.process,
-        function=message.function,
-        size=message.size,
-    )
-
-
-def refused_at_door(*, her: int | None, rules: tuple[str, ...]) -> None:
-    """A document was refused inside the POST, by these rules; nothing of it was kept."""
-    _EVENTS.labels(kind=EventKind.REFUSED_AT_DOOR).inc()
-    _emit("info", EventKind.REFUSED_AT_DOOR, ours=her, codes=rules)
-
-
 def _happened(event: NewEvent) -> None:
     _EVENTS.labels(kind=event.kind).inc()
     _emit(
@@ -319,11 +296,6 @@ def lane_closed(endpoint: str, until: datetime) -> None:
 def signal_refused(message: str, eb_id: str, why: BrokerError) -> None:
     """The partner's answer to our copy could not be taken for its signal."""
     _emit("warning", "transport.signal_refused", msg=message, eb_id=eb_id, why=why.why)
-
-
-def claim_failed(why: BrokerError) -> None:
-    """No work could be claimed; the worker looks again later."""
-    _emit("error", "worker.claim_failed", why=why.why)
 
 
 # --- the process ---

@@ -18,11 +18,6 @@ class Verdict:
     errors: tuple[EbError, ...]
 
 
-def may_answer(header: Header) -> bool:
-    """Return whether a fault in this envelope may be answered: never an error for an error (ebMS 2.0, 4.2.4.2)."""
-    return header.kind != Kind.MESSAGE_ERROR
-
-
 def build_message_error(
     received: Header,
     refused: Refused,

@@ -14,11 +14,12 @@ from datetime import datetime
 from cryptography.x509 import Certificate
 
 from broker.errors import Inconsistent, PartnerUnusable, Unaddressable, ValueNotRecognized
+from broker.message import Delivery, Message
 from broker.retry import ReceiptPolicy
 from broker.routing.party import Agreement, Directory, PartyKind, Switch, Terms
 from broker.routing.process import Function, Process, Processes
 from broker.routing.records import is_loopback
-from broker.sealing.certificates import Reason, Use, fingerprint, usable
+from broker.sealing.certificates import Reason, Use, usable
 
 NO_RECORD = "MB-2001"
 RECEIPTS = "AppRec"  # what an agreement calls the function that no process file lists
@@ -184,20 +185,25 @@ def signers(directory: Directory, her_id: int, now: datetime) -> tuple[Certifica
     return tuple(certificate for certificate in directory.signing(her_id) if usable(certificate, Use.SIGN, now).ok)
 
 
-def authorised_senders(directory: Directory, certificate_fingerprint: str, her: int) -> bool:
-    """Say whether the holder of a signing certificate may send as `her`.
-
-    The certificate must be pinned by the record of `her`, or by the nearest parent that has any where its own has
-    none: a unit with certificates of its own is not spoken for by its organisation. Whether the certificate may be
-    used today is not asked here (`signers`).
-    """
-    return any(fingerprint(pinned) == certificate_fingerprint for pinned in directory.signing(her))
-
-
 def receipt_policy(directory: Directory, *, process: Process, ours: int, theirs: int) -> ReceiptPolicy:
     """Return the receipt clock of a document from `ours` to `theirs`; the process's own where there is no agreement."""
     agreement = directory.agreement(ours, theirs)
     return _policy(process, agreement) if agreement else process.receipt
+
+
+def policy_in_force(
+    processes: Processes, directory: Directory | None, message: Message, delivery: Delivery
+) -> ReceiptPolicy:
+    """Return the receipt clock of a delivery that is under way: the process's, as the agreement changes it.
+
+    A process that has gone, or addresses that can't be read now (None), leave the defaults: a clock never stands still.
+    """
+    process = processes.by_name.get(message.process)
+    if process is None:
+        return ReceiptPolicy()
+    if directory is None:
+        return process.receipt
+    return receipt_policy(directory, process=process, ours=message.sender_her, theirs=delivery.receiver_her)
 
 
 def plain_http_allowed(directory: Directory, url: str) -> bool:

@@ -20,8 +20,8 @@ from broker.errors import (
     TimeToLiveExpired,
     ValueNotRecognized,
 )
-from broker.receipts.message_error import build_message_error, check_message_error, may_answer
-from tests.unit.envelope.envelopes import ALL, USER
+from broker.receipts.message_error import build_message_error, check_message_error
+from tests.unit.envelope.envelopes import USER
 from tests.unit.receipts.test_acknowledgment import SENT
 
 AT = datetime(2026, 11, 22, 1, 0, tzinfo=UTC)
@@ -63,10 +63,6 @@ def test_security_says_nothing_more_whatever_the_cause() -> None:
     errors = answers.pop().error_list
     assert errors is not None
     assert errors.errors == (EbError(code="SecurityFailure", severity=Severity.ERROR),)
-
-
-def test_an_error_is_never_answered_with_an_error() -> None:
-    assert [kind for kind, envelope in ALL.items() if not may_answer(envelope.header)] == [Kind.MESSAGE_ERROR]
 
 
 def test_a_partners_error_refuses_and_a_warning_does_not() -> None:

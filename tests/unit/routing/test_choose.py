@@ -11,7 +11,7 @@ from broker.retry import Chase
 from broker.routing import choose
 from broker.routing.party import Agreement, Directory, Party, PartyKind, Switch, Terms
 from broker.routing.process import Function, Process, Processes
-from broker.sealing.certificates import Use, fingerprint
+from broker.sealing.certificates import Use
 from tests.unit.routing.samples import (
     DALBYGDA,
     DALBYGDA_NURSE,
@@ -304,14 +304,14 @@ def test_a_certificate_speaks_for_its_record_and_those_below_that_inherit_it(
     signed_by: Certificate, her: int, holds: bool
 ) -> None:
     directory = directory_of(MUNICIPALITY, NURSING, NURSE, STRANGER)
-    assert choose.authorised_senders(directory, fingerprint(signed_by), her) is holds
+    assert (signed_by in directory.signing(her)) is holds
 
 
 def test_an_organisation_does_not_speak_for_a_unit_with_certificates_of_its_own() -> None:
     directory = directory_of(MUNICIPALITY, replace(NURSING, signing=(OWN,)), NURSE)
-    assert choose.authorised_senders(directory, fingerprint(OWN), DALBYGDA_NURSE)
-    assert not choose.authorised_senders(directory, fingerprint(SIGNING), DALBYGDA_NURSING)
-    assert not choose.authorised_senders(directory, fingerprint(OWN), DALBYGDA)
+    assert OWN in directory.signing(DALBYGDA_NURSE)
+    assert SIGNING not in directory.signing(DALBYGDA_NURSING)
+    assert OWN not in directory.signing(DALBYGDA)
 
 
 def test_switches_count_for_the_units_of_an_organisation_too() -> None:
