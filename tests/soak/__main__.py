@@ -15,7 +15,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -108,6 +108,8 @@ def main() -> int:
     parser.add_argument("--folder", type=Path)
     given = parser.parse_args()
     plan, bars = SHORT if given.short else _long(given.minutes)
+    if os.environ.get("SABOTAGE"):
+        plan = replace(plan, seconds=36, settle=1)  # long enough for a planted leak to be seen; the floors fall too
     with tempfile.TemporaryDirectory(prefix="soak-") as made:
         folder = ((given.folder or Path(made)) / "sites").resolve()
         with hold(folder):
