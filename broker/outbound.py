@@ -14,8 +14,7 @@ from broker.diagnosis import causes
 from broker.envelope import ebms, mime
 from broker.envelope.ebms_build import build
 from broker.envelope.names import DS
-from broker.envelope.signature import references_in, sign_document, sign_envelope
-from broker.envelope.xml import parse
+from broker.envelope.signature import sign_document, sign_with_references
 from broker.errors import (
     Inconsistent,
     NotTrusted,
@@ -208,7 +207,7 @@ def _seal(
         sync_reply=agreement.sync,
         manifest=(content_id,),
     )
-    signed = sign_envelope(build(envelope), {content_id: sealed}, key)
+    signed, references = sign_with_references(build(envelope), {content_id: sealed}, key)
     entity = mime.build(signed, (part,), boundary=random.bytes(16).hex(), root_id=eb_id)
     body = NewBody(id=random.id(), content=entity.body)
     return Envelope(
@@ -219,7 +218,7 @@ def _seal(
         to_her=work.delivery.receiver_her,
         content_type=entity.content_type,
         body=body.id,
-        digests=digests(references_in(parse(signed, max_bytes=len(signed)))),
+        digests=digests(references),
         ack_signed=True,
         sync=agreement.sync,
         retries=agreement.retries,

@@ -10,6 +10,7 @@ import copy
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -88,6 +89,13 @@ def sign_envelope(envelope: bytes, parts: Mapping[str, bytes], key: SigningKey) 
 
     `parts` maps Content-ID, without angle brackets, to the decoded bytes of each MIME part, in the order they are sent.
     """
+    return sign_with_references(envelope, parts, key)[0]
+
+
+def sign_with_references(
+    envelope: bytes, parts: Mapping[str, bytes], key: SigningKey
+) -> tuple[bytes, tuple[Reference, ...]]:
+    """Return what `sign_envelope` does, and what was signed, which the Acknowledgment must repeat."""
     root = parse(envelope, max_bytes=len(envelope)).root
     actors = LEFT_OUT[EBMS_XPATH]
     _refuse_unsigned_content(root, actors)
@@ -103,7 +111,7 @@ def sign_envelope(envelope: bytes, parts: Mapping[str, bytes], key: SigningKey) 
         for name, data in parts.items()
     ]
     append_signature(root[0], [whole, *attached], key)
-    return etree.tostring(root, encoding="utf-8")
+    return etree.tostring(root, encoding="utf-8"), (whole, *attached)
 
 
 def sign_document(document: bytes, key: SigningKey) -> bytes:
@@ -170,15 +178,6 @@ def verify_document(
     return Verified(certificate=certificate, references=signed.references, signature_method=signed.signature_method)
 
 
-def references_in(envelope: Xml) -> tuple[Reference, ...]:
-    """Return the references of an envelope that we signed ourselves, which its Acknowledgment must repeat.
-
-    Nothing is verified. An unsigned envelope has none.
-    """
-    signatures = [child for child in envelope.root[0] if child.tag == ds("Signature")]
-    return read(signatures[0]).references if signatures else ()
-
-
 def _envelope_signature(root: etree._Element) -> etree._Element:
     """Return the one ds:Signature, which stands as child of the one SOAP:Header. Counted everywhere, found in place."""
     everywhere = list(root.iter(ds("Signature")))
@@ -224,7 +223,7 @@ def _check_value(
     if trusted is None:
         candidates = [_load(data) for data in signed.certificates if len(signed.certificates) == 1]
     elif signed.certificates:
-        candidates = [one for one in trusted if one.public_bytes(Encoding.DER) in signed.certificates]
+        candidates = [one for one in trusted if _der(one) in signed.certificates]
     else:
         candidates = list(trusted)
     if not candidates:
@@ -240,6 +239,11 @@ def _check_value(
             continue
         return certificate
     raise NotTrusted("the signature value does not hold for the sender's certificate, or its key is too weak")
+
+
+@lru_cache(maxsize=4096)
+def _der(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(Encoding.DER)
 
 
 def _load(der: bytes) -> x509.Certificate:

@@ -105,7 +105,7 @@ def c14n(node: etree._Element, *, exclusive: bool = False, with_comments: bool =
 
 def children(parent: etree._Element, name: str) -> Sequence[etree._Element]:
     """Return the direct children of that qualified name; never a search below them."""
-    return [child for child in parent if child.tag == name]
+    return list(parent.iterchildren(name))
 
 
 def only_child(parent: etree._Element, name: str) -> etree._Element | None:

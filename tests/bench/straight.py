@@ -27,7 +27,7 @@ from broker.envelope import ebms, mime
 from broker.envelope.ebms_build import build
 from broker.envelope.ebms_parse import match_parts
 from broker.envelope.ebms_parse import parse as parse_envelope
-from broker.envelope.signature import references_in, sign_envelope, verify_envelope
+from broker.envelope.signature import sign_envelope, sign_with_references, verify_envelope
 from broker.envelope.xml import parse
 from broker.lookup.clock import SystemClock
 from broker.lookup.randomness import SystemRandomness
@@ -161,7 +161,7 @@ class Straight:
                 manifest=(content_id,),
             )
         )
-        signed = sign_envelope(unsigned, {content_id: sealed}, ours.signing)
+        signed, references = sign_with_references(unsigned, {content_id: sealed}, ours.signing)
         part = mime.ciphertext(content_id, sealed)
         entity = mime.build(signed, (part,), boundary=_RANDOM.bytes(16).hex(), root_id=eb_id)
         envelope = Envelope(
@@ -172,7 +172,7 @@ class Straight:
             to_her=theirs.her,
             content_type=entity.content_type,
             body=eb_id,
-            digests=digests(references_in(parse(signed, max_bytes=len(signed)))),
+            digests=digests(references),
             ack_signed=True,
             sync=True,
             retries=3,
