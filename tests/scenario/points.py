@@ -54,6 +54,7 @@ PLAN = {
     "short": (190, 50, 90, 80),
     "full": (10**9, 1_500, 10**9, 3_000),
 }  # points, pairs, scripts, points in scripts
+_TELL = 1000  # runs between two lines of progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +128,13 @@ class Harness:
                 work = partial(run, folder=Path(folder), sabotage=self._sabotage)
 
                 def all_of(tasks: Sequence[Task]) -> list[Done]:
-                    done = list(pool.map(work, tasks, chunksize=4))
-                    self.done += done
-                    return done
+                    first = len(self.done)
+                    for done in pool.map(work, tasks, chunksize=4):
+                        self.done.append(done)
+                        if len(self.done) % _TELL == 0:
+                            red = sum(bool(one.complaints) for one in self.done)
+                            print(f"{len(self.done)} runs, {red} of them red", flush=True)
+                    return self.done[first:]
 
                 whole = all_of([Task("journey", index) for index in self._journeys])
                 orders = [Task("script", index) for index in range(len(scripts()))] if told else []
