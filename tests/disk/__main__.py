@@ -66,11 +66,14 @@ async def _faults(folder: Path, *, whole: bool, say: Callable[[str], None]) -> l
         say(f"EIO at {len(swept.hit)} points, at the latest {swept.slowest:.1f} s before the process had ended:")
         for point in swept.hit:
             say(f"  {point}")
+        say(f"EIO for a folder, which SQLite ignores and we have fsynced ourselves: {len(swept.redundant)} points")
+        for point in swept.redundant:
+            say(f"  {point}")
         say(f"not reached any more, so clean: {'; '.join(swept.clean) or 'none'}")
         say(f"{len(built.books.laid)} letters through all of this, {len(unbalanced)} complaints of the ledgers")
         short = _below(
             ALL_FLOOR if whole else FLOOR,
-            {"promises": seen.promises, "with files": seen.with_files, "points": len(swept.hit)},
+            {"promises": seen.promises, "with files": seen.with_files, "points": len(swept.hit) + len(swept.redundant)},
         )
         return [*seen.wrong, *swept.wrong, *unbalanced, *short]
 

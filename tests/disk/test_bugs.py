@@ -15,7 +15,8 @@ import pytest
 from broker import telemetry
 from broker.errors import StoreBroken
 from broker.lookup import files
-from broker.store import writer
+from broker.store import sqlite, writer
+from broker.store.bodies import fsync_folder
 from broker.store.sqlite import SqliteStore, open_store
 from tests.disk.rot import Turn, _told, received_document, recorded_answer, signal
 from tests.scenario.pair import Pair, pair
@@ -77,6 +78,24 @@ async def test_a_disk_with_no_room_to_spare_gets_back_what_the_log_takes(tmp_pat
     await store.accept(values.taken())
     await store.accept(values.taken())  # the checkpoint came after the commit before
     assert log.stat().st_size < writer.TIGHT_WAL
+    await store.close()
+
+
+async def test_the_name_of_the_log_is_on_disk_before_the_first_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite fsyncs the folder when it makes its log, and ignores what comes of that; so we do, and look."""
+    await (await _open(tmp_path)).close()
+    assert not (tmp_path / "store.sqlite-wal").exists()
+    seen: list[bool] = []
+
+    def looked(folder: Path) -> None:
+        seen.append((folder / "store.sqlite-wal").exists())
+        fsync_folder(folder)
+
+    monkeypatch.setattr(sqlite, "fsync_folder", looked)
+    store = await _open(tmp_path)
+    assert seen == [True]
     await store.close()
 
 
