@@ -18,11 +18,12 @@ def run(sabotage: str) -> subprocess.CompletedProcess[str]:
         env=os.environ | {"SABOTAGE": sabotage},
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=150,
         check=False,
     )
 
 
+@pytest.mark.timeout(300)
 def test_two_brokers_keep_pace_with_the_straight_line() -> None:
     said = run("")
     print(said.stdout)
@@ -30,6 +31,7 @@ def test_two_brokers_keep_pace_with_the_straight_line() -> None:
     assert LAST_LINE.fullmatch(said.stdout.splitlines()[-1])
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("sabotage", ["slow-key-load"])
 def test_a_planted_fault_is_seen(sabotage: str) -> None:
     said = run(sabotage)
