@@ -215,7 +215,7 @@ def _split(body: bytes, boundary: str, limits: Limits) -> list[bytes]:
     delimiter = b"--" + boundary.encode("ascii")
     entities: list[bytes] = []
     at = body.find(delimiter)
-    if at < 0 or body[:at].strip(b"\r\n") or (at > 0 and not body.endswith(b"\r\n", 0, at)):
+    if not 0 <= at <= limits.headers or body[:at].strip(b"\r\n") or (at > 0 and not body.endswith(b"\r\n", 0, at)):
         raise MimeProblem("the body does not begin with its boundary")
     while True:
         line = _AFTER_DELIMITER.match(body, at + len(delimiter))
@@ -232,7 +232,7 @@ def _split(body: bytes, boundary: str, limits: Limits) -> list[bytes]:
         if len(entities) == limits.parts:
             raise MimeProblem(f"more than {limits.parts} parts")
         entities.append(body[begin : at - 2])
-    if body[line.end() :].strip(b" \t\r\n"):
+    if len(body) - line.end() > limits.headers or body[line.end() :].strip(b" \t\r\n"):
         raise MimeProblem("something stands behind the closing boundary")
     if not entities:
         raise MimeProblem("no part in the body")
@@ -333,13 +333,27 @@ def _decode(body: bytes, encoding: str) -> bytes:
             return body
         case "base64":
             try:
-                return binascii.a2b_base64(body.translate(None, b"\r\n \t"), strict_mode=True)
+                return b"".join(_base64_pieces(body))
             except binascii.Error:
                 raise MimeProblem("a part is not the base64 that it says it is") from None
         case "quoted-printable":
             return b"".join(map(_unquote, _quoted_pieces(body)))
         case _:
             raise MimeProblem("a part has an unknown Content-Transfer-Encoding")
+
+
+def _base64_pieces(body: bytes) -> Iterator[bytes]:
+    """Yield what `body` holds, a piece at a time. Raises binascii.Error."""
+    held, padded = b"", False
+    for at in range(0, len(body), PIECE):
+        held += body[at : at + PIECE].translate(None, b"\r\n \t")
+        whole = len(held) - len(held) % 4
+        if padded and held:
+            raise binascii.Error("something stands behind the padding")
+        yield binascii.a2b_base64(held[:whole], strict_mode=True)
+        padded, held = padded or held.endswith(b"=", 0, whole), held[whole:]
+    if held:
+        raise binascii.Error("cut off")
 
 
 def _quoted_pieces(body: bytes) -> Iterator[bytes]:

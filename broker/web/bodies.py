@@ -26,6 +26,7 @@ class Pace:
 
     idle: float = 15.0  # between two pieces
     whole: float = 300.0  # for all of it: 52 MB at 1.4 Mbit/s
+    slowest: float = 1000.0  # bytes a second on the average, once `idle` has passed: a drip holds no connection
 
 
 class Room:
@@ -86,7 +87,7 @@ async def read_body(
         raise _too_large(limit)
     try:
         async with asyncio.timeout(pace.whole):
-            body = await _pieces(request, share, limit, pace.idle)
+            body = await _pieces(request, share, limit, pace)
     except TimeoutError:
         raise stop(
             408,
@@ -102,10 +103,13 @@ async def read_body(
     return content_type, body
 
 
-async def _pieces(request: web.Request, share: Share, limit: int, idle: float) -> bytes:
+async def _pieces(request: web.Request, share: Share, limit: int, pace: Pace) -> bytes:
     pieces: list[bytes] = []
+    clock = asyncio.get_running_loop().time
+    began = clock()
     while True:
-        async with asyncio.timeout(idle):
+        by_now = began + pace.idle + share.held / pace.slowest
+        async with asyncio.timeout_at(min(clock() + pace.idle, by_now)):
             piece = await request.content.readany()
         if not piece:
             return b"".join(pieces)

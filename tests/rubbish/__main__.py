@@ -11,18 +11,19 @@ import os
 import sys
 from collections.abc import Callable
 
-from tests.rubbish import readers_run
+from tests.rubbish import daemon_run, readers_run
 from tests.rubbish.sabotage import NAMES
 
-PARTS: dict[str, Callable[[str, frozenset[str]], bool]] = {"readers": readers_run.run}
+PARTS: dict[str, Callable[[str, frozenset[str]], bool]] = {"readers": readers_run.run, "daemon": daemon_run.run}
 
 
 def main(named: list[str]) -> int:
     """Run the parts; return 0 where all is well."""
     sabotage = os.environ.get("SABOTAGE", "")
     parts, only = [part for part in PARTS if part in named], frozenset(named) - set(PARTS)
-    if sabotage not in NAMES or not only <= set(readers_run.FLOORS):
-        print(f"parts: {', '.join(PARTS)}; groups: {', '.join(readers_run.FLOORS)}; sabotages: {', '.join(NAMES)}")
+    if sabotage not in NAMES or not only <= {*readers_run.FLOORS, *daemon_run.DOORS}:
+        groups = ", ".join([*readers_run.FLOORS, *daemon_run.DOORS])
+        print(f"parts: {', '.join(PARTS)}; groups: {groups}; sabotages: {', '.join(NAMES)}")
         return 2
     well = [PARTS[part](sabotage, only) for part in parts or PARTS]
     print("rubbish: all is well" if all(well) else "rubbish: NOT as it should be")

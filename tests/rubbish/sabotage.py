@@ -5,15 +5,16 @@ python -m tests.rubbish.sabotage serve --config broker.toml     the daemon, with
 
 import os
 import sys
-from collections.abc import Awaitable, Callable
+import threading
 from dataclasses import replace
 from typing import Any
 
 from lxml import etree
 
 from broker.envelope import mime, xml
+from broker.errors import Refused
 
-NAMES = ("", "allow-doctype", "no-limit", "on-the-loop", "patient")
+NAMES = ("", "allow-doctype", "no-limit", "stall", "patient")
 
 
 def plant(name: str) -> None:
@@ -22,7 +23,7 @@ def plant(name: str) -> None:
         "": lambda: None,
         "allow-doctype": _allow_doctype,
         "no-limit": _no_limit,
-        "on-the-loop": _on_the_loop,
+        "stall": _stall,
         "patient": _patient,
     }[name]()
 
@@ -53,18 +54,18 @@ def _no_limit() -> None:
     told_mime.gunzip = lambda data: honest(data, max_bytes=10**9, max_ratio=10**6)
 
 
-def _on_the_loop() -> None:
-    """What is dear runs where everybody waits for it."""
-    from broker.lookup import cpu
+def _stall() -> None:
+    """What is refused holds up everybody for a while."""
+    from broker import inbound
 
-    def blocking(self: cpu.CpuPool, work: Callable[..., object], /, *args: object, **kwargs: object) -> Awaitable[Any]:
-        async def run() -> object:
-            return work(*args, **kwargs)
+    told: Any = inbound
+    honest = told._fault
 
-        return run()
+    def stalling(why: Refused) -> Any:
+        threading.Event().wait(0.5)  # blocks the loop, which is the fault
+        return honest(why)
 
-    pool: Any = cpu.CpuPool
-    pool.__call__ = blocking
+    told._fault = stalling
 
 
 def _patient() -> None:
@@ -73,7 +74,7 @@ def _patient() -> None:
 
     told: Any = app
     honest = told.Pace
-    told.Pace = lambda **given: replace(honest(), idle=1e6, whole=1e6, slowest=0)
+    told.Pace = lambda **given: replace(honest(), idle=1e6, whole=1e6, slowest=1e-6)
     from broker import daemon
 
     served: Any = daemon

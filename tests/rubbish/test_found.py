@@ -1,5 +1,6 @@
 """What rubbish has found, each bug by its name."""
 
+import binascii
 import re
 import tracemalloc
 
@@ -85,6 +86,30 @@ def test_quoted_printable_does_not_take_thirty_times_its_size() -> None:
     finally:
         tracemalloc.stop()
     assert peak < 5 * len(body)
+
+
+@given(st.lists(st.sampled_from([b"QUFB", b"QUE=", b"QQ==", b"Q", b"=", b"\r\n", b" ", b"*", b"QU\r\nFB"])))
+def test_base64_reads_as_the_standard_library_does(pieces: list[bytes]) -> None:
+    for before in range(4):
+        body = b"QUFB" * (mime.PIECE // 4 - 1) + b" " * before + b"".join(pieces)
+        digits = body.translate(None, b"\r\n \t")
+        try:
+            if len(digits) % 4:  # the library lets a `=` too many pass
+                raise binascii.Error
+            expected = binascii.a2b_base64(digits, strict_mode=True)
+        except binascii.Error:
+            with pytest.raises(MimeProblem):
+                mime.read(TYPE, entity(ROOT, coded("base64", body)))
+        else:
+            assert mime.read(TYPE, entity(ROOT, coded("base64", body))).parts[0].body == expected
+
+
+def test_blanks_round_the_parts_are_bounded() -> None:
+    whole = entity(ROOT, coded("binary", b"x"))
+    assert len(mime.read(TYPE, b"\r\n" * 100 + whole + b"\r\n" * 100).parts) == 1
+    for data in (b"\r\n" * 5_000 + whole, whole + b"\r\n" * 5_000):
+        with pytest.raises(MimeProblem):
+            mime.read(TYPE, data)
 
 
 def test_a_blank_without_end_in_quoted_printable_is_refused() -> None:

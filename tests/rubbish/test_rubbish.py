@@ -36,3 +36,25 @@ def test_the_readers_harness_sees_a_planted_fault(sabotage: str, groups: list[st
     assert done.returncode == 1, done.stdout + done.stderr
     wrong = done.stdout.partition(" wrong\n")[2]
     assert seen in wrong
+
+
+@pytest.mark.timeout(300)
+def test_the_daemon_outlives_all_rubbish_and_nobody_else_notices() -> None:
+    done = run("", "daemon")
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr
+    assert "\n0 wrong\n" in done.stdout
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("sabotage", "group", "seen"),
+    [
+        ("stall", "partner", "p99 of healthy documents is"),
+        ("patient", "http", "a body that stops: -1"),
+    ],
+)
+def test_the_daemon_harness_sees_a_planted_fault(sabotage: str, group: str, seen: str) -> None:
+    done = run(sabotage, "daemon", group)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert seen in done.stdout
