@@ -14,6 +14,7 @@ import sys
 import traceback
 from collections.abc import Iterable, Mapping, MutableMapping
 from datetime import datetime
+from functools import cache
 from typing import Any, Final, TextIO
 from urllib.parse import urlsplit
 
@@ -256,8 +257,15 @@ def origin(endpoint: str) -> str:
 
 def answered(*, door: str, route: str, status: int, seconds: float) -> None:
     """A request was answered. `route` is the template, never the path."""
-    _REQUESTS.labels(door=door, route=route, status=str(status)).inc()
-    _REQUEST_SECONDS.labels(door=door, route=route).observe(seconds)
+    count, times = _request_metrics(door, route, status)
+    count.inc()
+    times.observe(seconds)
+
+
+@cache
+def _request_metrics(door: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    """Return what counts such requests. As many as there are routes, times the statuses that each can give."""
+    return _REQUESTS.labels(door=door, route=route, status=str(status)), _REQUEST_SECONDS.labels(door=door, route=route)
 
 
 _USUAL: Final = frozenset({404, 409, 422})  # the caller's own affair; the rest may be an attack, or a fault of ours

@@ -59,6 +59,7 @@ class KeyFiles:
         self._folder, self._hosted, self._passphrase = folder, dict(hosted), passphrase
         self._seen: tuple[_File, ...] = ()
         self._pairs: dict[Path, KeyPair] = {}  # by the file of the private key
+        self._by_use: dict[tuple[str, str], tuple[KeyPair, ...]] = {}  # by organisation number and use
         self.problems: tuple[Misconfigured, ...] = ()
         self.look()
 
@@ -101,6 +102,11 @@ class KeyFiles:
                 if path in self._pairs:
                     pairs[path] = self._pairs[path]  # the last good one stays
         self._seen, self._pairs, self.problems = seen, pairs, tuple(problems)
+        self._by_use = {
+            (organisation, use): self._newest_first(organisation, use)
+            for organisation in set(self._hosted.values())
+            for use in (SIGNING, ENCRYPTION)
+        }
         telemetry.records_reloaded("keys", count=len(pairs))
         for problem in problems:
             telemetry.record_bad(problem.where, why=problem.why)
@@ -113,6 +119,9 @@ class KeyFiles:
     def _of(self, her_id: int, use: str) -> tuple[KeyPair, ...]:
         if (organisation := self._hosted.get(her_id)) is None:
             return ()
+        return self._by_use.get((organisation, use), ())
+
+    def _newest_first(self, organisation: str, use: str) -> tuple[KeyPair, ...]:
         folder = self._folder / organisation
         pairs = [pair for path, pair in self._pairs.items() if path.parent == folder and _is_for(path, use)]
         return tuple(sorted(pairs, key=lambda pair: pair.certificate.not_valid_before_utc, reverse=True))

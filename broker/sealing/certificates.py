@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -77,6 +78,7 @@ def _reason(certificate: x509.Certificate, use: Use, at: datetime) -> Reason | N
     return None
 
 
+@lru_cache(maxsize=4096)
 def _has_usage(certificate: x509.Certificate, use: Use) -> bool:
     try:
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
