@@ -47,13 +47,14 @@ class Size:
 
     rounds: int
     dead: int  # letters that wait for the dead partner
-    others: int  # for each of the other two
+    slow: int  # for the one that answers a byte a second
+    html: int  # for the one with HTML: each is sent again every two seconds, which costs what any sending costs
     letters: int  # to the healthy partner, in each phase
     apart: float = 0.1  # seconds
 
 
-LONG = Size(rounds=3, dead=2000, others=100, letters=200)
-SHORT = Size(rounds=3, dead=150, others=40, letters=60)
+LONG = Size(rounds=3, dead=2000, slow=100, html=20, letters=200)
+SHORT = Size(rounds=3, dead=150, slow=40, html=10, letters=60)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,11 +87,7 @@ async def one_round(folder: Path, size: Size, say: Callable[[str], None], wrong:
             books = Books.of((ours, theirs))
             await _phase(10, size.apart, ours, theirs, books, line)  # warms both up
             quiet = await _phase(size.letters, size.apart, ours, theirs, books, line)
-            taken = sum(
-                await asyncio.gather(
-                    *(_fill(ours, unit, count) for unit, count in ((SLOW, size.others), (HTML, size.others)))
-                )
-            )
+            taken = await _fill(ours, SLOW, size.slow) + await _fill(ours, HTML, size.html)
             taken += await _fill(ours, DEAD, size.dead)
             await until("the slow partner holds what it may hold", lambda: bad.held >= 2)
             disturbed = await _phase(size.letters, size.apart, ours, theirs, books, line)
@@ -108,7 +105,7 @@ async def one_round(folder: Path, size: Size, say: Callable[[str], None], wrong:
 
 def _floors(size: Size, bad: Bad, taken: int) -> list[str]:
     wrong = []
-    if taken < size.dead + 2 * size.others:
+    if taken < size.dead + size.slow + size.html:
         wrong.append(f"only {taken} letters were taken for the bad partners")
     if bad.most_held < 2:
         wrong.append(f"the slow partner never held more than {bad.most_held}")
