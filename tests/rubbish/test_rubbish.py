@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from tests.again import red_only_if_it_repeats
+
 
 def run(sabotage: str, *parts: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "SABOTAGE": sabotage}
@@ -13,10 +15,9 @@ def run(sabotage: str, *parts: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280, check=False)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_no_rubbish_is_read_and_none_is_dear() -> None:
-    done = run("", "readers")
-    print(done.stdout)
+    done = red_only_if_it_repeats(lambda: run("", "readers"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert ", 0 wrong" in done.stdout
 
@@ -38,10 +39,9 @@ def test_the_readers_harness_sees_a_planted_fault(sabotage: str, groups: list[st
     assert seen in wrong
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_the_daemon_outlives_all_rubbish_and_nobody_else_notices() -> None:
-    done = run("", "daemon")
-    print(done.stdout)
+    done = red_only_if_it_repeats(lambda: run("", "daemon"))
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr
     assert "\n0 wrong\n" in done.stdout
 

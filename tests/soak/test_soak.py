@@ -7,6 +7,7 @@ from xml.etree.ElementTree import fromstring
 
 import pytest
 
+from tests.again import red_only_if_it_repeats
 from tests.soak.__main__ import SHORT, _long, judge
 from tests.soak.plot import picture
 from tests.soak.run import Run
@@ -19,10 +20,9 @@ def run(sabotage: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280, check=False)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_nothing_grows_through_kills_and_full_disks() -> None:
-    done = run("")
-    print(done.stdout)
+    done = red_only_if_it_repeats(lambda: run(""))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "green" in done.stdout
 
