@@ -132,6 +132,7 @@ class SqliteStore(SqliteReads):
 
     async def _write(self, changes: Changes) -> None:
         """Seal the bodies, away from the writer, then write all in one transaction."""
+        self._has_reserve()
         bodies, answer = list(changes.bodies), None
         if changes.received is not None:
             answer = os.urandom(16).hex()
@@ -165,14 +166,23 @@ class SqliteStore(SqliteReads):
             raise broken(error) from error
 
     def _keep_reserve(self) -> None:
-        """Raise StoreBusy while the disk has less room than the reserve. Looks at most once a second."""
+        """Raise StoreBusy while the disk has less room than the reserve."""
+        if not self._has_reserve():
+            raise full()
+
+    def _has_reserve(self) -> bool:
+        """Say whether the disk has the room of the reserve, and where not, let the log take little of what is left.
+
+        A log that has filled the disk can't be shortened any more: a checkpoint needs room in the database. Looks at
+        most once a second.
+        """
         if time.monotonic() >= self._looked_at + _LOOK_AGAIN:
             disk = os.statvfs(self._folder)
             self._room = disk.f_bavail * disk.f_frsize >= self._reserve
             self._looked_at = time.monotonic()
         if not self._room:
             self._writer.save_room()
-            raise full()
+        return self._room
 
 
 async def open_store(

@@ -28,6 +28,15 @@ async def _open(folder: Path, told: list[BaseException] | None = None) -> Sqlite
     return await open_store(folder, site_key=SITE_KEY, on_broken=(told if told is not None else []).append, reserve=0)
 
 
+async def test_the_log_stays_short_while_only_what_is_owed_is_written(tmp_path: Path) -> None:
+    """Nothing new is posted to a full disk; yet what partners send must not grow the log until nothing can be done."""
+    store = await open_store(tmp_path, site_key=SITE_KEY, on_broken=lambda error: None, reserve=1 << 60)
+    for _ in range(60):
+        await store.receive(values.arrived(os.urandom(100_000)))
+    assert (tmp_path / "store.sqlite-wal").stat().st_size < 2 * writer.TIGHT_WAL
+    await store.close()
+
+
 def test_a_store_that_broke_says_by_name_what_the_disk_said() -> None:
     lines = io.StringIO()
     telemetry.configure("error", lines)
