@@ -107,6 +107,8 @@ class _Storm:
                     if not only or door in only:
                         await self._cases(door, port)
                 await gathering
+                if not only or "crowd" in only:
+                    await self._knock()  # when nobody else must get in
                 await _until(healthy, HEALTHY if not only else HEALTHY // 10)
         finally:
             healthy.send_signal(signal.SIGTERM)
@@ -123,7 +125,7 @@ class _Storm:
     # --- the crowd ---
 
     async def _gather(self, only: frozenset[str]) -> None:
-        """Hold connections at both doors, and see that each is ended; then knock once more than there is room."""
+        """Hold connections at both doors, and see that each is ended."""
         if only and "crowd" not in only:
             return
         posting = f"POST {_EPJ} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {self.site.token}\r\n"
@@ -139,6 +141,9 @@ class _Storm:
                     tasks.create_task(self.crowd.stay(f"slow head at {door}", port, b"GET / HTTP/1.1\r\n", b"X" * 500))
                     tasks.create_task(self.crowd.stay(f"slow body at {door}", port, body, b"x" * 500))
         self.silent = loop.time() - began
+
+    async def _knock(self) -> None:
+        """Knock at the partners' door more often than there is room behind it."""
         port = self._ports()["partner"]
         knocking = [asyncio.ensure_future(self.crowd.stay("too many at partner", port, b"GET")) for _ in range(450)]  # noqa: TID251 - ended below
         done, rest = await asyncio.wait(knocking, timeout=3.0)
