@@ -85,3 +85,8 @@ soak: setup
 .PHONY: rubbish
 rubbish: setup
 	$(BIN)/python -m tests.rubbish
+
+# Every reader of hostile bytes under Hypothesis and atheris; SEED=n repeats a run.
+.PHONY: fuzz
+fuzz: setup
+	$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),60) $(if $(SEED),--seed $(SEED))

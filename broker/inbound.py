@@ -92,7 +92,7 @@ async def _receive(content_type: str, body: bytes, doors: Doors) -> Answer:
         telemetry.inbound_refused(code=why.code, why=why.why, location=why.location)
         return _fault(why)
     try:
-        envelope = parse_envelope(xml)
+        envelope = parse_envelope(xml, header=header)
         match_parts(envelope.manifest, [part.content_id for part in entity.parts])
         came = _under_agreement(envelope, xml, entity, directory, at, doors)
     except MustUnderstand as why:

@@ -54,8 +54,10 @@ def parse_header(document: Xml) -> Header:
     return _message_header(required_child(header, eb("MessageHeader")))
 
 
-def parse(document: Xml) -> Envelope:
+def parse(document: Xml, *, header: Header | None = None) -> Envelope:
     """Return what an envelope says. It is not believed before its signature is verified over the same document.
+
+    `header` is what `parse_header` said of the same document, where it was asked before.
 
     Raises OtherXml (the schema does not allow it), Inconsistent (it contradicts itself), NotSupported (MessageOrder,
     nextMSH, another version), MustUnderstand (a SOAP header that we do not know), ValueNotRecognized (an Action that
@@ -63,7 +65,8 @@ def parse(document: Xml) -> Envelope:
     """
     soap_header, body = _halves(document.root)
     _refuse_unknown_headers(soap_header)
-    header = _message_header(required_child(soap_header, eb("MessageHeader")))
+    if header is None:
+        header = _message_header(required_child(soap_header, eb("MessageHeader")))
     _refuse_unknown(body, _BODIES)
     envelope = Envelope(
         header=header,

@@ -4,7 +4,6 @@ It knows no carrier: HTTP today, mail later. Reading is strict and repairs nothi
 differently is a part that the signature does not protect (RFC 2046 section 5.1, RFC 2387; ebMS 2.0 section 2.1).
 """
 
-import base64
 import binascii
 import re
 import zlib
@@ -130,7 +129,8 @@ def _id(text: str) -> str:
 
 def _encode(part: Part) -> bytes:
     if part.transfer_encoding == "base64":
-        return base64.encodebytes(part.body).replace(b"\n", b"\r\n")  # lines of 76, RFC 2045 section 6.8
+        text = binascii.b2a_base64(part.body, newline=False)
+        return b"".join(text[at : at + 76] + b"\r\n" for at in range(0, len(text), 76))  # RFC 2045 section 6.8
     if part.transfer_encoding in ("binary", "8bit"):
         return part.body
     raise ValueError("we write base64, binary and 8bit")

@@ -12,6 +12,7 @@ fsync-per-statement plants a fault that must be seen.
 import asyncio
 import json
 import os
+import re
 import statistics
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -135,8 +136,8 @@ class Bench:
                 spent = [before + _cpu_seconds(pid) for before, pid in zip(spent, watched, strict=True)]
             else:
                 told: dict[str, Any] = json.loads(line)
-        if await process.wait():
-            raise AssertionError("the sender failed")
+        if code := await process.wait():
+            raise AssertionError(f"the sender ended with {code}")
         return told, spent
 
 
@@ -145,6 +146,8 @@ async def _straight(seconds: float, rsa: float) -> dict[str, Any]:
         *(sys.executable, "-m", "tests.bench.straight", str(seconds), str(rsa)), stdout=asyncio.subprocess.PIPE
     )
     said, _ = await process.communicate()
+    if process.returncode:
+        raise AssertionError(f"the straight line ended with {process.returncode}")
     told: dict[str, Any] = json.loads(said)
     if told["imported"]:
         raise AssertionError(f"the straight line imports {told['imported']}")
@@ -165,8 +168,8 @@ def _peak_mb(pid: int) -> float:
 
 def _settle(site: DemoSite) -> None:
     """Take back what the demo has in seconds: here nothing is chased. One partner takes all there is."""
-    with site.config.open("a", encoding="utf-8") as settings:
-        settings.write("\n[workers]\nper_lane = 16\n")
+    settings = re.sub(r"^reload = .*\n", "", site.config.read_text("utf-8"), flags=re.MULTILINE)
+    site.config.write_text(f"{settings}\n[workers]\nper_lane = 16\n", "utf-8")
     for path in (site.folder / "processes").glob("*.toml"):
         path.write_bytes((shipped("processes") / path.name).read_bytes())
 

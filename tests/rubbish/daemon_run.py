@@ -37,7 +37,9 @@ HEALTHY = 1_000
 DOORS = ("epj", "partner", "http", "crowd")  # what may be run alone
 FLOOR_CASES, FLOOR_CROWD = 365, 850
 P99 = 0.250  # seconds, of the answer to a healthy document
-BUSY, QUIET = 4.0, 200  # what a busy machine may make of it; healthy documents before the storm
+BUSY = 4.0  # how many times a busy machine's delay may come into one answer
+AWAKE = 0.020  # seconds that a timer is late on a machine that has nothing else to do
+QUIET = 200  # healthy documents before the storm
 ANSWERED = 15.0  # seconds, of the answer to rubbish: what was sent slowly not counted
 CEILING_MEMORY, PER_BYTE = 96 * MIB, 8  # over what was there before; healthy traffic goes on meanwhile
 FLOOR_MEMORY = 60 * MIB  # a broker that is up
@@ -254,12 +256,10 @@ class _Storm:
         print(f"one more, when all was over: {way}")
         if (taken < HEALTHY and not only) or taken != self.statuses.total():
             wrong.append(f"healthy documents: {dict(self.statuses)}")
-        # On a machine that is busy with something else, a healthy document is late without any rubbish.
-        limit = max(P99, BUSY * self.quiet.p99)
+        # A machine that is busy with something else keeps everybody waiting, and a mere timer too.
+        limit = max(P99 + BUSY * max(health.late - AWAKE, 0.0), BUSY * self.quiet.p99)
         if limit > P99:
-            print(
-                f"the machine is busy: p99 is held to {BUSY:.0f} times that of before the storm, {limit * 1000:.0f} ms"
-            )
+            print(f"the machine is busy (a timer is {health.late * 1000:.0f} ms late): p99 under {limit * 1000:.0f} ms")
         if health.p99 > limit:
             wrong.append(f"p99 of healthy documents is {health.p99 * 1000:.0f} ms")
         if way != "Acknowledged":

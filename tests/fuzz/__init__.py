@@ -1,0 +1,1 @@
+"""Fuzzing of the readers of hostile bytes: MIME, envelope, CMS, AppRec, MsgHead."""
