@@ -17,7 +17,7 @@ with atheris.instrument_imports(include=["broker.envelope", "broker.sealing", "b
 
 from tests.fuzz.bounds import MEMORY, SLOWEST, guarded
 from tests.fuzz.sabotage import plant
-from tests.fuzz.seeds import CORPUS, words
+from tests.fuzz.seeds import seeds, words
 
 
 def main(target: str, seconds: int, seed: int, found: Path) -> None:
@@ -26,7 +26,9 @@ def main(target: str, seconds: int, seed: int, found: Path) -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".dict", delete=False) as dictionary:
         for word in words(target):
             dictionary.write('"' + "".join(f"\\x{byte:02x}" for byte in word) + '"\n')
-    grown = tempfile.mkdtemp()  # what it finds new goes there, and is thrown away
+    corpus = tempfile.mkdtemp()  # what it finds new goes there too, and is thrown away
+    for number, seeded in enumerate(seeds(target)):
+        Path(corpus, str(number)).write_bytes(seeded)
     options = [
         f"-max_total_time={seconds}",
         f"-seed={seed}",
@@ -38,7 +40,7 @@ def main(target: str, seconds: int, seed: int, found: Path) -> None:
         "-max_len=20000",
         "-close_fd_mask=0",
     ]
-    atheris.Setup([sys.argv[0], *options, grown, str(CORPUS / target)], guarded(targets.TARGETS[target]))
+    atheris.Setup([sys.argv[0], *options, corpus], guarded(targets.TARGETS[target]))
     atheris.Fuzz()
 
 

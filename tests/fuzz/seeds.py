@@ -1,10 +1,14 @@
 """The corpus: whole and honest inputs from which the fuzzers start, and small pieces that they put in.
 
-python -m tests.fuzz.seeds      write tests/fuzz/corpus anew
+It is made from the samples and captures that lie in the tree already. Ciphertexts alone are kept in tests/fuzz/corpus,
+since the library draws their padding: python -m tests.fuzz.seeds writes them anew.
 """
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from random import Random
+from typing import Final
 
 from broker.envelope import mime
 from broker.envelope.ebms_build import build
@@ -16,7 +20,7 @@ from tests.interop.capture import body_of
 from tests.judging import DOCUMENTS
 from tests.unit.envelope.envelopes import ALL
 
-CORPUS = Path(__file__).parent / "corpus"
+CORPUS = Path(__file__).parent / "corpus" / "cms"
 _MOST = 12_000  # bytes of a seed: a larger one slows every mutation
 
 # What a mutation puts in; atheris finds more of its own.
@@ -42,51 +46,65 @@ def words(target: str) -> tuple[bytes, ...]:
 
 def seeds(target: str) -> list[bytes]:
     """Return the corpus of a target, in the order of its names."""
-    return [path.read_bytes() for path in sorted((CORPUS / target).iterdir())]
+    return [data for _, data in sorted(_MAKERS[target]().items())]
 
 
-def made() -> dict[str, dict[str, bytes]]:
-    """Return the whole corpus anew: names to bytes by target."""
-    documents = {path.stem: path.read_bytes() for path in sorted(DOCUMENTS.glob("*.xml"))}
-    captures = {
+def _captures() -> dict[str, tuple[str, bytes]]:
+    return {
         path.name: body_of(path.name)
         for path in sorted(CAPTURES.iterdir())
         if path.suffix in (".request", ".response") and path.stat().st_size < _MOST
     }
+
+
+def _mimes() -> dict[str, bytes]:
     entity = mime.build(b"<a/>", [mime.ciphertext("part@x", b"sealed" * 20)], boundary="b0undary", root_id="root@x")
     quoted = entity.body.replace(b"base64", b"quoted-printable").replace(b"\r\nc2Vh", b"\r\nc2=\r\n=56=20x")
-    kind = entity.content_type + "\n"
-    mimes = {"ours-base64": kind.encode() + entity.body, "ours-quoted": kind.encode() + quoted}
-    mimes |= {name: f"{said}\n".encode() + body for name, (said, body) in captures.items()}
-    envelopes = {one.name.lower(): build(envelope) for one, envelope in ALL.items()}
-    for name, (said, body) in captures.items():
-        if name.endswith("signed.request"):
-            envelopes[name] = mime.read(said, body).root.body
-    sealed = {
-        f"{transport}-{cipher}": seal(
-            GCM_CONTENT,
-            fixed_key().certificate,
-            random=Random(7).randbytes,
-            key_transport=transport,
-            cipher=cipher,
-        )
-        for transport in (KeyTransport.RSA_V15, KeyTransport.OAEP_SHA256)
-        for cipher in (Cipher.AES256_CBC, Cipher.AES256_GCM)
+    kind = f"{entity.content_type}\n".encode()
+    captured = {name: f"{said}\n".encode() + body for name, (said, body) in _captures().items()}
+    return captured | {"ours-base64": kind + entity.body, "ours-quoted": kind + quoted}
+
+
+def _envelopes() -> dict[str, bytes]:
+    signed = {
+        name: mime.read(said, body).root.body
+        for name, (said, body) in _captures().items()
+        if name.endswith("signed.request")
     }
+    return signed | {one.name.lower(): build(envelope) for one, envelope in ALL.items()}
+
+
+def _ciphertexts() -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in CORPUS.iterdir()}
+
+
+def _documents(*, receipts: bool) -> dict[str, bytes]:
+    found = {path.stem: path.read_bytes() for path in DOCUMENTS.glob("*.xml")}
     return {
-        "mime": mimes,
-        "envelope": envelopes,
-        "cms": sealed,
-        "apprec": {name: data for name, data in documents.items() if name.startswith("apprec")},
-        "msghead": {
-            name: data for name, data in documents.items() if not name.startswith("apprec") and len(data) < _MOST
-        },
+        name: data
+        for name, data in found.items()
+        if name.startswith("apprec") == receipts and (receipts or len(data) < _MOST)
     }
+
+
+_MAKERS: Final[dict[str, Callable[[], dict[str, bytes]]]] = {
+    "mime": _mimes,
+    "envelope": _envelopes,
+    "cms": _ciphertexts,
+    "apprec": partial(_documents, receipts=True),
+    "msghead": partial(_documents, receipts=False),
+}
+
+
+def seal_anew() -> None:
+    """Write the ciphertexts of the corpus."""
+    CORPUS.mkdir(parents=True, exist_ok=True)
+    for transport in (KeyTransport.RSA_V15, KeyTransport.OAEP_SHA256):
+        for cipher in (Cipher.AES256_CBC, Cipher.AES256_GCM):
+            key, draw = fixed_key().certificate, Random(7).randbytes
+            sealed = seal(GCM_CONTENT, key, random=draw, key_transport=transport, cipher=cipher)
+            (CORPUS / f"{transport}-{cipher}").write_bytes(sealed)
 
 
 if __name__ == "__main__":
-    for target, files in made().items():
-        (CORPUS / target).mkdir(parents=True, exist_ok=True)
-        for name, data in files.items():
-            (CORPUS / target / name).write_bytes(data)
-        print(target, len(files), sum(map(len, files.values())))
+    seal_anew()
