@@ -29,7 +29,7 @@ from tests.fuzz.targets import TARGETS
 
 FOUND = Path(__file__).parent / "found"
 # Executions a second, of a machine that does much else beside; usual are 500 and 5,000 and more.
-FLOORS = {"hypothesis": 15, "atheris": 60}
+FLOORS = {"hypothesis": 5, "atheris": 20}
 GRACE = 60.0  # seconds beyond its time that a run may take to end; shrinking a bug takes some
 
 
