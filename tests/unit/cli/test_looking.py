@@ -16,7 +16,8 @@ from broker.lookup.address_files import AddressFiles
 from broker.lookup.clock import SystemClock
 from broker.lookup.site_key import site_key
 from broker.store.sqlite import open_reader
-from broker.web.operator import Operators, operator_app, operator_socket
+from broker.web.looking import Operators
+from broker.web.operator import operator_app, operator_socket
 from broker.web.unix import connected
 from tests.store.values import OURS, PARTNER
 from tests.unit.cli.conftest import Ids, Run
