@@ -1,6 +1,5 @@
 """Asks the running broker over its socket; where none runs, reads the store itself, which changes nothing."""
 
-import asyncio
 import http.client
 import json
 import shutil
@@ -79,6 +78,8 @@ def _ask(where: Where, what: str, **how: str | int) -> tuple[Any, bool]:
         answer = connection.getresponse()
         body = answer.read()
     except (FileNotFoundError, ConnectionRefusedError):
+        import asyncio  # slow to load, and a running broker needs none here
+
         return asyncio.run(_read_store(where, what, **how)), False
     except PermissionError:
         raise Unreachable(

@@ -31,12 +31,8 @@ class FileNames:
     def current(self) -> "FileNames":
         """Return this. Raises Unaddressable (MB-2004) where the folder can't be read."""
         if self._texts is None:
-            if not self._folder.is_dir():
-                raise Unaddressable("the address records can't be read", error_id=_NO_REGISTRY)
             try:
-                files = sorted(
-                    path for path in self._folder.iterdir() if path.suffix == ".toml" and path.name[0] != "."
-                )
+                files = sorted(path for path in self._folder.iterdir() if path.suffix == ".toml" and path.is_file())
                 self._texts = [path.read_text("utf-8", errors="replace") for path in files]
             except OSError:
                 raise Unaddressable("the address records can't be read", error_id=_NO_REGISTRY) from None
