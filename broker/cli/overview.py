@@ -189,12 +189,12 @@ class Overview:
 
     def _pairs(self, title: str, pairs: Sequence[tuple[str, str]]) -> None:
         line = f"{self._say(title)}:"
-        for name, value in pairs:
+        for place, (name, value) in enumerate(pairs):
             pair = f"{self._say(name)} {value}"
             if len(line) + 3 + len(pair) > self._console.width:
                 self._line(line)
-                line = ""
-            line += f"   {pair}" if line.strip() else f"  {pair}"
+                line = " "
+            line += f"   {pair}" if place else f" {pair}"
         self._line(line)
 
     def _table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], marked: Sequence[bool] = ()) -> None:

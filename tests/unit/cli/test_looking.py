@@ -3,7 +3,7 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,11 @@ from tests.unit.cli.conftest import Ids, Run
 
 
 @asynccontextmanager
-async def running(site: Path) -> AsyncIterator[None]:
+async def running(site: Path, closed: Callable[[], Collection[int]] | None = None) -> AsyncIterator[None]:
     """Answer at the socket as the daemon does."""
     store = await open_reader(site / "data", site_key=site_key(site / "data"))
     try:
-        operators = Operators(store, addresses=AddressFiles(site / "addresses"), clock=SystemClock())
+        operators = Operators(store, addresses=AddressFiles(site / "addresses"), clock=SystemClock(), closed=closed)
         async with operator_socket(operator_app(operators), site / "data" / "operator.sock"):
             yield
     finally:
