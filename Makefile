@@ -90,3 +90,8 @@ rubbish: setup
 .PHONY: fuzz
 fuzz: setup
 	$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),60) $(if $(SEED),--seed $(SEED))
+
+# How fast the commands that look are over 100,000 messages; MESSAGES=n for another number, SABOTAGE=name as above.
+.PHONY: operator-speed
+operator-speed: setup
+	$(BIN)/python -m tests.speed --messages $(or $(MESSAGES),100000)

@@ -124,7 +124,7 @@ async def _run(settings: Settings, stack: AsyncExitStack, broken: asyncio.Future
         ]
         async with AsyncExitStack() as listeners:
             grace = settings.timeouts.stop.total_seconds()
-            operators = make_operator_app(doors)
+            operators = make_operator_app(doors, store, closed=worker.closed)
             await listeners.enter_async_context(operator_socket(operators, settings.socket))
             for app, door in (
                 (make_partner_app(doors, room=room, pace=pace), settings.partner),

@@ -6,7 +6,7 @@ An adapter may raise only what its method names. Nothing here has behaviour but 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal, ParamSpec, Protocol, TypeVar
 
 from broker.holds import Holds
 from broker.message import (
@@ -25,11 +25,13 @@ from broker.message import (
     Work,
 )
 from broker.retry import BackOff
-from broker.routing.party import Directory
-from broker.routing.process import Processes
-from broker.sealing.keys import KeyPair
-from broker.validation.codes import Codes
-from broker.validation.xsd import SchemaSet
+
+if TYPE_CHECKING:  # they load the libraries of XML and cryptography, which the command line can do without
+    from broker.routing.party import Directory
+    from broker.routing.process import Processes
+    from broker.sealing.keys import KeyPair
+    from broker.validation.codes import Codes
+    from broker.validation.xsd import SchemaSet
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -170,7 +172,7 @@ class Carrier(Protocol):
 class Addresses(Protocol):
     """The address records."""
 
-    def current(self) -> Directory:
+    def current(self) -> "Directory":
         """Return the last good directory. Raises Unaddressable where no registry could answer yet."""
 
 
@@ -184,10 +186,10 @@ class Clients(Protocol):
 class Keys(Protocol):
     """Our own keys, by organisation."""
 
-    def signing(self, her_id: int, at: datetime) -> KeyPair:
+    def signing(self, her_id: int, at: datetime) -> "KeyPair":
         """Return the key that `her_id` signs with. Raises OwnKeyUnusable with the reason."""
 
-    def opening(self, her_id: int) -> tuple[KeyPair, ...]:
+    def opening(self, her_id: int) -> "tuple[KeyPair, ...]":
         """Return every key that may open what was sealed for `her_id`, newest first."""
 
 
@@ -245,9 +247,9 @@ class Doors:
     store: Store
     carrier: Carrier
     addresses: Addresses
-    processes: Callable[[], Processes]
-    codes: Codes
-    schemas: Callable[[], SchemaSet]  # the calling thread's own: schema objects are not shared between threads
+    processes: "Callable[[], Processes]"
+    codes: "Codes"
+    schemas: "Callable[[], SchemaSet]"  # the calling thread's own: schema objects are not shared between threads
     keys: Keys
     clock: Clock
     randomness: Randomness

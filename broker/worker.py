@@ -139,7 +139,7 @@ class Worker:
                 limit=free,
                 per_lane=self._limits.per_lane,
                 busy=dict(self._busy),
-                closed=self._closed(),
+                closed=self.closed(),
             )
         except BrokerError as why:
             if isinstance(why, StoreBroken):
@@ -152,7 +152,8 @@ class Worker:
         for signal in claimed.signals:
             self._start(tasks, signal.to_her, f"signal {signal.id}", self._signal(signal))
 
-    def _closed(self) -> set[int]:
+    def closed(self) -> set[int]:
+        """Return the counterparts whose lanes are closed for now."""
         if self._breaker.opens() is None:  # no lane is, and there may be thousands to ask
             return set()
         try:
@@ -212,7 +213,7 @@ class Worker:
         if self._busy.total() < self._limits.deliveries:
             # A full lane is left out: the end of one of its stories wakes us for it.
             full = {lane for lane, stories in self._busy.items() if stories >= self._limits.per_lane}
-            due = await self._doors.store.next_due(closed=self._closed() | full)
+            due = await self._doors.store.next_due(closed=self.closed() | full)
             times += [time for time in (due, self._breaker.opens()) if time is not None and time > claimed_at]
         await self._woken(max((min(times) - self._doors.clock.now()).total_seconds(), 0.0))
 

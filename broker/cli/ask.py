@@ -1,14 +1,13 @@
 """Asks the running broker over its socket; where none runs, reads the store itself, which changes nothing."""
 
-import asyncio
 import http.client
 import json
+import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlencode
 
 from broker.cli import exits
-from broker.config import Settings
 from broker.errors import BrokerError
 from broker.web.unix import connected
 
@@ -21,6 +20,22 @@ class Unreachable(BrokerError):
     exit_code = exits.UNREACHABLE
 
 
+class Where(Protocol):
+    """Where the broker is: `places.Places`, or its whole settings."""
+
+    @property
+    def data(self) -> Path:
+        """Return the folder of the store."""
+
+    @property
+    def addresses(self) -> Path:
+        """Return the folder of the address records."""
+
+    @property
+    def socket(self) -> Path:
+        """Return the operators' socket."""
+
+
 class _OverSocket(http.client.HTTPConnection):
     def __init__(self, path: Path) -> None:
         super().__init__("broker", timeout=_PATIENCE)
@@ -30,27 +45,45 @@ class _OverSocket(http.client.HTTPConnection):
         self.sock = connected(self._path, _PATIENCE)
 
 
-def journey(settings: Settings, id: str) -> list[Any]:
-    """Return what is known of the messages that carry `id`: the answer of `web.operator`. Raises Unreachable."""
-    return _ask(settings, "journey", id=id)
+def ask(where: Where, what: str, **how: str | int) -> Any:
+    """Return one of the answers of `web.looking`, as JSON; an id that nothing carries is None or empty.
+
+    Raises Unreachable.
+    """
+    return _ask(where, what, **how)[0]
 
 
-def queue(settings: Settings, limit: int) -> list[Any]:
-    """Return what is not finished: the answer of `web.operator`. Raises Unreachable."""
-    return _ask(settings, "queue", limit=limit)
+def status(where: Where) -> Any:
+    """Return the answer to `status`, with whether a broker runs and the disk's free bytes. Raises Unreachable."""
+    told, runs = _ask(where, "status")
+    disk = shutil.disk_usage(where.data)
+    return told | {"running": runs, "disk": {"free": disk.free, "total": disk.total}}
 
 
-def _ask(settings: Settings, what: str, **how: str | int) -> list[Any]:
-    connection = _OverSocket(settings.socket)
+def journey(where: Where, id: str) -> list[Any]:
+    """Return what is known of the messages that carry `id`. Raises Unreachable."""
+    return list(ask(where, "journey", id=id) or ())
+
+
+def queue(where: Where, limit: int) -> list[Any]:
+    """Return what is not finished. Raises Unreachable."""
+    return list(ask(where, "queue", limit=limit))
+
+
+def _ask(where: Where, what: str, **how: str | int) -> tuple[Any, bool]:
+    """Return the answer, and whether a running broker gave it."""
+    connection = _OverSocket(where.socket)
     try:
         connection.request("GET", f"/{what}?{urlencode(how)}")
         answer = connection.getresponse()
         body = answer.read()
     except (FileNotFoundError, ConnectionRefusedError):
-        return asyncio.run(_read_store(settings, what, **how))
+        import asyncio  # slow to load, and a running broker needs none here
+
+        return asyncio.run(_read_store(where, what, **how)), False
     except PermissionError:
         raise Unreachable(
-            "the broker's socket is for its own user alone", hint=f"run as the owner of {settings.socket}"
+            "the broker's socket is for its own user alone", hint=f"run as the owner of {where.socket}"
         ) from None
     except (OSError, http.client.HTTPException) as error:
         raise Unreachable(f"the broker did not answer ({type(error).__name__})", hint="look at its log") from None
@@ -58,25 +91,22 @@ def _ask(settings: Settings, what: str, **how: str | int) -> list[Any]:
         connection.close()
     if answer.status not in (200, 404):
         raise Unreachable("the broker could not answer", hint="look at its log")
-    found = json.loads(body)
-    return found if isinstance(found, list) else []
+    return json.loads(body), True
 
 
-async def _read_store(settings: Settings, what: str, **how: str | int) -> list[Any]:
+async def _read_store(where: Where, what: str, **how: str | int) -> Any:
     # Only here: these are slow to load, and a running broker has them.
-    from broker import telemetry
-    from broker.lookup.address_files import AddressFiles
     from broker.lookup.clock import SystemClock
-    from broker.lookup.site_key import SITE_KEY, site_key
+    from broker.lookup.names import FileNames
+    from broker.store.schema import DATABASE
     from broker.store.sqlite import open_reader
-    from broker.web.operator import Operators
+    from broker.web.looking import ANSWERS, Operators
 
-    if not (settings.data / SITE_KEY).exists():
-        raise Unreachable("no broker runs, and there is no store", hint=f"looked in {settings.data}")
-    telemetry.configure("critical")  # the answer is all that is printed
-    store = await open_reader(settings.data, site_key=site_key(settings.data))
+    if not (where.data / DATABASE).exists():
+        raise Unreachable("no broker runs, and there is no store", hint=f"looked in {where.data}")
+    store = await open_reader(where.data, site_key=None)  # what is asked of stands outside the bodies
     try:
-        operators = Operators(store, addresses=AddressFiles(settings.addresses), clock=SystemClock())
-        return await (operators.journey(str(how["id"])) if what == "journey" else operators.queue(int(how["limit"])))
+        operators = Operators(store, addresses=FileNames(where.addresses), clock=SystemClock())
+        return await ANSWERS[what](operators, {key: str(value) for key, value in how.items()})
     finally:
         await store.close()

@@ -6,39 +6,22 @@ Exit codes: 0 ok, 1 a problem was found, 2 the command line or a setting is wron
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from broker.cli import exits
-from broker.cli.words import Language, language
+from broker.cli import exits, reading_commands
+from broker.cli.common import CONFIG, Said, console, fail
+from broker.cli.words import language
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from broker.config import Settings
     from broker.errors import BrokerError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_CONFIG = click.option(
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    envvar="BROKER_CONFIG",
-    default=Path("broker.toml"),
-    show_default=True,
-    help="The settings file; BROKER_CONFIG names it too.",
-)
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Said:
-    """What the options before the command said."""
-
-    language: Language
 
 
 class _Broker(click.Group):
@@ -70,11 +53,11 @@ def main(ctx: click.Context, lang: str | None) -> None:
     Exit codes: 0 ok, 1 a problem was found, 2 wrong command line or setting,
                 3 not found, 5 neither broker nor store could be asked.
     """
-    ctx.obj = _Said(language=language(os.environ, lang))
+    ctx.obj = Said(language=language(os.environ, lang))
 
 
 @main.command()
-@_CONFIG
+@CONFIG
 def serve(config: Path) -> None:
     """Run the broker until SIGTERM or Ctrl-C.
 
@@ -103,58 +86,8 @@ def demo(stay: bool, folder: Path | None) -> None:
     sys.exit(run(stay, folder))
 
 
-@main.command()
-@click.argument("id")
-@_CONFIG
-@_JSON
-@click.pass_obj
-def show(said: _Said, id: str, config: Path, as_json: bool) -> None:
-    """Show a message by any ID: ours, its MsgId, a delivery, an inbox item, an eb:MessageId, a conversation.
-
-    Exits with 1 where it waits for a person.
-
-    \b
-    Example: broker show 0199f3a2-7c11
-    """
-    from broker.cli.ask import journey
-    from broker.config import load
-
-    found = journey(load(config), id)
-    if as_json:
-        _print_json(found)
-    if not found:
-        _fail("no message carries that id", exits.NOT_FOUND)
-    from broker.cli.show import Show, is_problem
-
-    if not as_json:
-        Show(_console(), said.language).journeys(found)
-    sys.exit(exits.PROBLEM if any(is_problem(each) for one in found for each in one["receivers"]) else exits.OK)
-
-
-@main.command()
-@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="How many at most.")
-@_CONFIG
-@_JSON
-@click.pass_obj
-def queue(said: _Said, limit: int, config: Path, as_json: bool) -> None:
-    """Show what is not finished, that which waits for a person first.
-
-    Exits with 1 where anything does.
-
-    \b
-    Example: broker queue --json
-    """
-    from broker.cli.ask import queue as ask
-    from broker.config import load
-
-    waiting = ask(load(config), limit)
-    if as_json:
-        _print_json(waiting)
-    from broker.cli.show import Show, is_problem
-
-    if not as_json:
-        Show(_console(), said.language).queue(waiting)
-    sys.exit(exits.PROBLEM if any(is_problem(each) for each in waiting) else exits.OK)
+for _command in reading_commands.COMMANDS:
+    main.add_command(_command)
 
 
 @main.group()
@@ -164,10 +97,10 @@ def addresses() -> None:
 
 @addresses.command("check")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), required=False)
-@_CONFIG
+@CONFIG
 @_JSON
 @click.pass_obj
-def check(said: _Said, folder: Path | None, config: Path, as_json: bool) -> None:
+def check(said: Said, folder: Path | None, config: Path, as_json: bool) -> None:
     """Read all address records and name what is wrong, or soon will be: those of FOLDER, else of the settings.
 
     Exits with 1 where anything would stop a message.
@@ -181,7 +114,7 @@ def check(said: _Said, folder: Path | None, config: Path, as_json: bool) -> None
     if as_json:
         _print_json(checked.as_json())
     else:
-        show_checked(checked, _console(), said.language)
+        show_checked(checked, console(), said.language)
     sys.exit(exits.PROBLEM if checked.bad else exits.OK)
 
 
@@ -194,7 +127,7 @@ def keys() -> None:
 @click.option("--organisation", help="Organisation number; else every one of the settings.")
 @click.option("--bits", type=click.Choice(["2048", "3072", "4096"]), default="3072", show_default=True)
 @click.option("--days", type=click.IntRange(1, 3650), default=730, show_default=True, help="How long they are valid.")
-@_CONFIG
+@CONFIG
 @_JSON
 def new(organisation: str | None, bits: str, days: int, config: Path, as_json: bool) -> None:
     """Make a signing and an encryption key, each with a self-signed certificate, and the site's key where it lacks.
@@ -222,7 +155,7 @@ def clients() -> None:
 @clients.command("add")
 @click.argument("name")
 @click.option("--her", "hers", type=int, multiple=True, required=True, help="A HER-id that it speaks for; repeatable.")
-@_CONFIG
+@CONFIG
 @_JSON
 def add(name: str, hers: tuple[int, ...], config: Path, as_json: bool) -> None:
     """Add the client NAME and print its token, once: only its hash is kept.
@@ -246,13 +179,6 @@ def _load(config: Path) -> "Settings":
     return load(config)
 
 
-def _console() -> "Console":
-    from rich.console import Console
-
-    # Piped output is for programs that look at lines: none is broken at a width that nobody has.
-    return Console(width=None if sys.stdout.isatty() else 200, highlight=False, soft_wrap=False)
-
-
 def _print_json(value: object) -> None:
     import json
 
@@ -265,9 +191,4 @@ def _first(group: "BaseExceptionGroup[BrokerError]") -> "BrokerError":
 
 
 def _tell(error: "BrokerError") -> NoReturn:
-    _fail(error.why + (f" ({error.hint})" if error.hint else ""), getattr(error, "exit_code", exits.USAGE))
-
-
-def _fail(why: str, code: int) -> NoReturn:
-    click.echo(f"broker: {why}", err=True)
-    sys.exit(code)
+    fail(error.why + (f" ({error.hint})" if error.hint else ""), getattr(error, "exit_code", exits.USAGE))

@@ -29,6 +29,13 @@ class Show:
                 self._console.rule()
             self._journey(message)
 
+    def traces(self, found: Sequence[Json]) -> None:
+        """Print each message with its stop-points and the sentence alone."""
+        for number, message in enumerate(found):
+            if number:
+                self._console.rule()
+            self._way(message)
+
     def queue(self, waiting: Sequence[Json]) -> None:
         """Print what is not finished, one line each, and the sentence of what waits for a person."""
         if not waiting:
@@ -57,7 +64,7 @@ class Show:
             self._console.print(f"[bold]{each['errorId'] or ''}[/] {escape(self._text(each['sentence']))}")
             self._console.print(f"  {self._say('act')}: {escape(self._text(each['act']))}")
 
-    def _journey(self, message: Json) -> None:
+    def _way(self, message: Json) -> None:
         way = self._say(message["direction"])
         self._console.print(
             f"[bold]{self._say('message')} {message['id']}[/]  {way}  {escape(str(message['type']))}"
@@ -69,6 +76,9 @@ class Show:
         self._console.print(f"{self._say('from')} {sender}   {_time(message['receivedAt'])}")
         for receiver in message["receivers"]:
             self._receiver(message, receiver)
+
+    def _journey(self, message: Json) -> None:
+        self._way(message)
         self._rows(
             "events",
             ("at", "event", "stop", "error"),
@@ -116,6 +126,8 @@ class Show:
         self._console.print(f"  {escape(self._text(receiver['sentence']))}", style="bold")
         if receiver["act"] and receiver.get("outcome", "open") == "open":
             self._console.print(f"  {self._say('act')}: {escape(self._text(receiver['act']))}")
+        if receiver.get("alike"):
+            self._console.print(f"  {receiver['alike']} {self._say('alike')}: broker problem {receiver['problem']}")
 
     def _rows(
         self, title: str, columns: Sequence[str], rows: Sequence[Json], cells: Callable[[Json], Sequence[str]]

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from broker.diagnosis import causes
 from broker.diagnosis.catalogue import CAUSES
-from broker.lifecycle import ITEM_STOP_POINTS, ItemStage, Outcome, Receipt, StopPoint, Transport
+from broker.lifecycle import ITEM_STOP_POINTS, ItemStage, Outcome, Receipt, State, StopPoint, Transport
 from broker.message import Ball, Code, Delivery, Envelope, InboxItem, Message, Owed, Text
 
 
@@ -140,10 +140,13 @@ def _party(name: str, her: int) -> str:
 
 
 def _error_id(delivery: Delivery) -> str | None:
-    """The recorded cause; where none is recorded, what the state itself says."""
-    if delivery.cause is not None:
-        return delivery.cause
-    state = delivery.state
+    return error_id_of(delivery.cause, delivery.state)
+
+
+def error_id_of(cause: str | None, state: State) -> str | None:
+    """Return the recorded cause; where none is recorded, what the state itself says."""
+    if cause is not None:
+        return cause
     if state.outcome is not Outcome.OPEN:
         return causes.RECEIPT_REJECTED if state.outcome is Outcome.REJECTED else None
     if state.receipt is Receipt.OVERDUE:

@@ -27,6 +27,7 @@ from broker.ports import BodyDamaged, Delivered
 from broker.store import queries
 from broker.store.bodies import SMALL, Vault
 from broker.store.faults import Fate, broken, busy, fate, stopping
+from broker.store.overview import Overview
 from broker.store.rows import (
     DELIVERY,
     ENVELOPE,
@@ -128,11 +129,12 @@ class Readers:
             self._free.put_nowait(db)
 
 
-class SqliteReads:
+class SqliteReads(Overview):
     """The reads of `ports.Store`; their contracts stand there."""
 
     def __init__(self, readers: Readers, vault: Vault) -> None:
-        self._readers, self._vault = readers, vault
+        self._readers: Readers = readers
+        self._vault = vault
 
     async def close(self) -> None:
         """End all reading."""

@@ -16,7 +16,7 @@ from broker.message import Changes, NewBody
 from broker.ports import Claimed
 from broker.store import claim
 from broker.store.apply import apply
-from broker.store.bodies import SMALL, SealedBody, Vault, fsync_folder
+from broker.store.bodies import KEY_SIZE, SMALL, SealedBody, Vault, fsync_folder
 from broker.store.faults import Fate, broken, busy, fate, full
 from broker.store.reads import READERS, Readers, SqliteReads
 from broker.store.rows import micros
@@ -213,12 +213,14 @@ async def open_store(
     return store
 
 
-async def open_reader(folder: Path, *, site_key: bytes) -> SqliteReads:
+async def open_reader(folder: Path, *, site_key: bytes | None) -> SqliteReads:
     """Open an existing store to look at it, while no broker runs. Raises Misconfigured, StoreBroken.
 
-    Nothing is written and no lock is held: a broker may start meanwhile.
+    Nothing is written and no lock is held: a broker may start meanwhile. Without the site key all can be read but
+    bodies: each of them is BodyDamaged.
     """
-    check_site_key(site_key)
+    if site_key is not None:
+        check_site_key(site_key)
     path = folder / DATABASE
     if not path.exists():
         raise Misconfigured("there is no store", where=str(folder), hint="`broker serve` makes it")
@@ -229,7 +231,7 @@ async def open_reader(folder: Path, *, site_key: bytes) -> SqliteReads:
     except sqlite3.Error as error:
         await readers.close()
         raise broken(error) from error
-    return SqliteReads(readers, Vault(folder / BODIES, site_key))
+    return SqliteReads(readers, Vault(folder / BODIES, site_key or bytes(KEY_SIZE)))
 
 
 def _lock(folder: Path) -> int:
@@ -275,11 +277,12 @@ def _leave_the_log(db: sqlite3.Connection, path: Path) -> None:
         db.close()
 
 
-def _check(path: Path, site_key: bytes) -> None:
-    """Raise unless this program and this key can read the database."""
+def _check(path: Path, site_key: bytes | None) -> None:
+    """Raise unless this program, and this key where one is given, can read the database."""
     try:
         with closing(sqlite3.connect(read_only(path), uri=True)) as db:
             check_version(db, path)
-            check_store_key(db, site_key, path, make=False)
+            if site_key is not None:
+                check_store_key(db, site_key, path, make=False)
     except sqlite3.Error as error:
         raise broken(error) from error

@@ -5,13 +5,15 @@ import json
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from broker.diagnosis import Standing
-from broker.intake import Checked, Taken
 from broker.lifecycle import ItemStage, Receipt, Transport
 from broker.message import Attempt, Delivery, Direction, InboxItem, Message, Owed, StoredEvent, Text
-from broker.receipts.apprec import AppRec
+
+if TYPE_CHECKING:  # slow to load, and the command line shows neither
+    from broker.intake import Checked, Taken
+    from broker.receipts.apprec import AppRec
 
 Json = dict[str, Any]
 
@@ -27,7 +29,7 @@ TRANSPORT_STATES: Final = {
 APPREC_STATES: Final = {Receipt.OK: "Ok", Receipt.REJECTED: "Rejected", Receipt.PARTIAL: "OkErrorInMessagePart"}
 
 
-def taken(of: Taken) -> Json:
+def taken(of: "Taken") -> Json:
     """Return the answer to a post."""
     return {
         "id": of.message.id,
@@ -41,7 +43,7 @@ def taken(of: Taken) -> Json:
     }
 
 
-def checked(of: Checked) -> Json:
+def checked(of: "Checked") -> Json:
     """Return the answer to a dry run that found no fault."""
     judged = of.judged
     return {
@@ -161,7 +163,7 @@ def item(of: InboxItem, about: Message) -> Json:
     }
 
 
-def apprec(receiver_her: int, document: bytes, read: AppRec) -> Json:
+def apprec(receiver_her: int, document: bytes, read: "AppRec") -> Json:
     """Return one AppRec as it came, with its errors; `details` is the receiver's free text."""
     return {
         "receiverHerId": receiver_her,

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,18 +16,19 @@ from broker.lookup.address_files import AddressFiles
 from broker.lookup.clock import SystemClock
 from broker.lookup.site_key import site_key
 from broker.store.sqlite import open_reader
-from broker.web.operator import Operators, operator_app, operator_socket
+from broker.web.looking import Operators
+from broker.web.operator import operator_app, operator_socket
 from broker.web.unix import connected
 from tests.store.values import OURS, PARTNER
 from tests.unit.cli.conftest import Ids, Run
 
 
 @asynccontextmanager
-async def running(site: Path) -> AsyncIterator[None]:
+async def running(site: Path, closed: Callable[[], Collection[int]] | None = None) -> AsyncIterator[None]:
     """Answer at the socket as the daemon does."""
     store = await open_reader(site / "data", site_key=site_key(site / "data"))
     try:
-        operators = Operators(store, addresses=AddressFiles(site / "addresses"), clock=SystemClock())
+        operators = Operators(store, addresses=AddressFiles(site / "addresses"), clock=SystemClock(), closed=closed)
         async with operator_socket(operator_app(operators), site / "data" / "operator.sock"):
             yield
     finally:
@@ -42,7 +43,7 @@ def without_ages(told: str) -> Any:
             return {key: bare(each) for key, each in value.items() if key != "sentence"}
         return [bare(each) for each in value] if isinstance(value, list) else value
 
-    return bare(json.loads(told))
+    return [bare(json.loads(line)) for line in told.splitlines()]
 
 
 @pytest.mark.parametrize("what", ["parked", "parked_delivery", "sent", "sent_envelope", "came"])
@@ -55,7 +56,7 @@ async def test_any_id_finds_its_message_by_the_socket_as_by_the_store(
         online = await asyncio.to_thread(run, "show", id, "--json")
     assert without_ages(online.stdout) == without_ages(offline.stdout)
     assert online.exit_code == offline.exit_code
-    (found,) = json.loads(online.stdout)
+    found = json.loads(online.stdout)
     assert found["id"] == {"parked_delivery": filled.parked, "sent_envelope": filled.sent}.get(what, id)
 
 
@@ -97,13 +98,13 @@ def test_an_unknown_id_is_exit_code_3(run: Run, filled: Ids) -> None:
     told = run("show", "nothing-has-this-id")
     assert told.exit_code == exits.NOT_FOUND
     assert "nothing-has-this-id" not in told.output
-    assert run("show", "nothing-has-this-id", "--json").stdout == "[]\n"
+    assert run("show", "nothing-has-this-id", "--json").stdout == ""
 
 
 def test_the_queue_names_what_waits_for_a_person_first(run: Run, filled: Ids) -> None:
     told = run("queue", "--json")
     assert told.exit_code == exits.PROBLEM
-    assert [each["messageId"] for each in json.loads(told.stdout)] == [filled.parked, filled.sent]
+    assert [json.loads(line)["messageId"] for line in told.stdout.splitlines()] == [filled.parked, filled.sent]
     shown = run("queue")
     assert shown.exit_code == exits.PROBLEM
     assert filled.parked in shown.stdout

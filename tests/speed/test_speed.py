@@ -1,0 +1,34 @@
+"""The commands that look are quick, and load little, over a smaller store; the whole is `make operator-speed`."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+
+def run(messages: int, sabotage: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tests.speed", "--messages", str(messages)],
+        env=os.environ | {"SABOTAGE": sabotage},
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+
+
+def test_all_is_answered_in_time_and_nothing_heavy_is_loaded() -> None:
+    ran = run(10_000)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "10000 messages, 500 open" in ran.stdout
+    assert "21 figures (floor 21), 0 bad" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("sabotage", "messages", "said"), [("heavy", 2_000, "LOADS aiohttp"), ("one-by-one", 60_000, "TOO SLOW")]
+)
+def test_a_planted_fault_turns_it_red(sabotage: str, messages: int, said: str) -> None:
+    ran = run(messages, sabotage)
+    assert ran.returncode == 1, ran.stdout + ran.stderr
+    assert said in ran.stdout
