@@ -95,3 +95,8 @@ fuzz: setup
 .PHONY: operator-speed
 operator-speed: setup
 	$(BIN)/python -m tests.speed --messages $(or $(MESSAGES),100000)
+
+# Every cause that a message can stand still for, produced for real; SABOTAGE=name for a planted fault.
+.PHONY: causes
+causes: setup
+	$(BIN)/python -m tests.causes

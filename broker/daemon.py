@@ -24,10 +24,12 @@ from broker.lookup.randomness import SystemRandomness
 from broker.lookup.schemas import ThreadSchemas, schema_files
 from broker.lookup.shipped import shipped
 from broker.lookup.site_key import site_key
+from broker.lookup.surroundings import Surroundings
 from broker.ports import Doors
 from broker.routing.choose import plain_http_allowed
 from broker.store.sqlite import open_store
 from broker.transport.https import https_carrier
+from broker.transport.partner_clocks import PartnerClocks
 from broker.validation.codes import Codes, read_codes
 from broker.web.app import make_epj_app, make_partner_app
 from broker.web.bodies import Pace, Room
@@ -85,11 +87,12 @@ async def _run(settings: Settings, stack: AsyncExitStack, broken: asyncio.Future
     carrier = await stack.enter_async_context(
         https_carrier(allow_plain=lambda url: plain_http_allowed(addresses.current(), url))
     )
+    clocks = PartnerClocks(carrier, clock)
     wake = asyncio.Event()
     doors = Doors(
         site=site(settings, software=SOFTWARE, version=__version__),
         store=store,
-        carrier=BrokenCircuit(carrier, breaker),
+        carrier=BrokenCircuit(clocks, breaker),
         addresses=addresses,
         processes=processes.current,
         codes=_codes(),
@@ -110,6 +113,20 @@ async def _run(settings: Settings, stack: AsyncExitStack, broken: asyncio.Future
         ),
         wake,
     )
+    around = Surroundings(
+        store=store,
+        addresses=addresses,
+        processes=processes.current,
+        keys=keys,
+        holds=doors.holds,
+        clock=clock,
+        hosted=settings.hosted,
+        data=settings.data,
+        reserve=settings.limits.reserve,
+        files=(addresses, processes, keys, clients),
+        offsets=clocks.offsets,
+        rests=breaker.rests,
+    )
     room, pace = Room(settings.limits.in_flight), Pace(idle=settings.timeouts.read.total_seconds())
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(worker.run(), name="worker")
@@ -124,7 +141,7 @@ async def _run(settings: Settings, stack: AsyncExitStack, broken: asyncio.Future
         ]
         async with AsyncExitStack() as listeners:
             grace = settings.timeouts.stop.total_seconds()
-            operators = make_operator_app(doors, store, closed=worker.closed)
+            operators = make_operator_app(doors, store, closed=worker.closed, alarms=around.conditions)
             await listeners.enter_async_context(operator_socket(operators, settings.socket))
             for app, door in (
                 (make_partner_app(doors, room=room, pace=pace), settings.partner),

@@ -30,6 +30,10 @@ class Holds:
         end = self._until.get(her)
         return end if end is not None and now < end else None
 
+    def all(self, now: datetime) -> dict[int, datetime]:
+        """Return everyone who is held now, until when."""
+        return {her: end for her, end in dict(self._until).items() if now < end}
+
     def failed(self, her: int, now: datetime) -> datetime | None:
         """Count a ciphertext of `her` that did not open. Returns when the hold ends, if this was the one too many."""
         lately = self._failed.setdefault(her, deque(maxlen=LIMIT + 1))

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from broker import effects, progress, telemetry
-from broker.diagnosis import causes
+from broker.diagnosis import CAUSES, causes
 from broker.envelope import ebms, mime
 from broker.envelope.ebms_build import build
 from broker.envelope.names import DS
@@ -28,6 +28,7 @@ from broker.errors import (
 from broker.lifecycle import Event, Outcome, Receipt, StopPoint, Transport, allows
 from broker.message import (
     Attempt,
+    Ball,
     Changes,
     Envelope,
     EventKind,
@@ -37,6 +38,7 @@ from broker.message import (
 )
 from broker.ports import BodyDamaged, Doors, Stale, TransportReply
 from broker.receipts.acknowledgment import digests
+from broker.receipts.no_signal import NoSignal, what_came
 from broker.receipts.signals import read_signal
 from broker.retry import ReceiptPolicy, ReceiptStep
 from broker.routing import choose
@@ -74,7 +76,12 @@ async def postpone(work: Work, doors: Doors) -> None:
     async def change(work: Work) -> Changes | None:
         now = doors.clock.now()
         delivery = progress.failed(
-            work.delivery, causes.UNEXPECTED, pace=doors.site.back_off, jitter=doors.randomness.jitter(), now=now
+            work.delivery,
+            causes.UNEXPECTED,
+            pace=doors.site.back_off,
+            jitter=doors.randomness.jitter(),
+            now=now,
+            ball=CAUSES[causes.UNEXPECTED].ball,
         )
         return Changes(
             events=(effects.event(EventKind.FAILED, work, now, error_id=causes.UNEXPECTED),), advanced=(delivery,)
@@ -295,9 +302,10 @@ async def _judge_reply(
     if status in BACKING_OFF:
         return _try_failed(causes.ASKED_TO_WAIT, status, started, endpoint, doors)
     if status >= 500:
-        return _copy_sent(causes.SERVER_ERROR, status, started, endpoint, doors)
+        return _copy_sent(_named(reply, causes.SERVER_ERROR), status, started, endpoint, doors)
     if status >= 300:
-        return _refuse(causes.HTTP_REFUSED, status, started, endpoint, doors)
+        page = what_came(reply.content_type, reply.body) is NoSignal.PAGE
+        return _refuse(causes.HTML_REFUSED if page else causes.HTTP_REFUSED, status, started, endpoint, doors)
     if not reply.body:
         # Nothing to say is right where signals are agreed to come later, and a copy spent where not.
         cause = causes.NO_SIGNAL if envelope.sync else causes.ACKNOWLEDGMENT_AWAITED
@@ -318,12 +326,27 @@ async def _judge_reply(
         return _copy_sent(causes.ACKNOWLEDGMENT_NOT_TRUSTED, status, started, endpoint, doors, forged=why.why)
     except Refused as why:  # no signal at all: a page in HTML, an answer cut off
         telemetry.signal_refused(work.message.id, envelope.eb_id, why)
-        return _copy_sent(causes.NO_SIGNAL, status, started, endpoint, doors)
+        return _copy_sent(_named(reply, causes.NO_SIGNAL), status, started, endpoint, doors)
     if signal.acknowledges:
         return _acknowledge(status, started, endpoint, doors)
     if signal.refuses:
         return _refuse(causes.message_error_id(signal.codes[0]), status, started, endpoint, doors, codes=signal.codes)
     return _copy_sent(causes.NO_SIGNAL, status, started, endpoint, doors)
+
+
+def _named(reply: TransportReply, otherwise: str) -> str:
+    """Return the cause that an answer without a signal is to be called by."""
+    return _NO_SIGNALS.get(what_came(reply.content_type, reply.body), otherwise)
+
+
+_NO_SIGNALS = {NoSignal.PAGE: causes.HTML_ANSWERED, NoSignal.FAULT: causes.SOAP_FAULT}
+
+
+def _mender(error_id: str) -> Ball:
+    """Return who can mend what stands in the way; what the EPJ would do to a new document, a person does here."""
+    known = CAUSES.get(error_id)
+    ball = known.ball if known else Ball.PARTNER
+    return Ball.PERSON if ball is Ball.EPJ else ball
 
 
 def _attempt(
@@ -352,7 +375,7 @@ def _copy_sent(
         assert work.envelope is not None
         now = doors.clock.now()
         envelope = replace(work.envelope, copies=work.envelope.copies + 1)
-        delivery = progress.sent(work.delivery, envelope, now=now, cause=cause)
+        delivery = progress.sent(work.delivery, envelope, now=now, cause=cause, ball=_mender(cause))
         fine = cause == causes.ACKNOWLEDGMENT_AWAITED
         error_id = None if fine else cause
         events = [
@@ -372,7 +395,12 @@ def _try_failed(error_id: str, status: int | None, started: datetime, endpoint: 
     async def change(work: Work) -> Changes | None:
         now = doors.clock.now()
         delivery = progress.failed(
-            work.delivery, error_id, pace=doors.site.back_off, jitter=doors.randomness.jitter(), now=now
+            work.delivery,
+            error_id,
+            pace=doors.site.back_off,
+            jitter=doors.randomness.jitter(),
+            now=now,
+            ball=_mender(error_id),
         )
         event = effects.event(EventKind.FAILED, work, now, error_id=error_id)
         return Changes(

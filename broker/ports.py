@@ -160,6 +160,7 @@ class TransportReply:
     status: int
     content_type: str
     body: bytes
+    date: datetime | None = None  # what the partner's clock said (HTTP Date)
 
 
 class Carrier(Protocol):

@@ -91,7 +91,14 @@ def sealed(delivery: Delivery, envelope: Envelope, *, now: datetime) -> Delivery
     )
 
 
-def sent(delivery: Delivery, envelope: Envelope, *, now: datetime, cause: str = WAITS_FOR_ACKNOWLEDGMENT) -> Delivery:
+def sent(
+    delivery: Delivery,
+    envelope: Envelope,
+    *,
+    now: datetime,
+    cause: str = WAITS_FOR_ACKNOWLEDGMENT,
+    ball: Ball = Ball.PARTNER,
+) -> Delivery:
     """A copy went out that the partner may have read; `envelope.copies` counts it already.
 
     An Acknowledgment, a refusal or a receipt that came first keeps its clock and its word.
@@ -110,22 +117,24 @@ def sent(delivery: Delivery, envelope: Envelope, *, now: datetime, cause: str = 
         delivery,
         state=state,
         cause=cause,
-        ball=Ball.PARTNER,
+        ball=ball,
         failures=0,
         transport_due=following.due,
         updated_at=now,
     )
 
 
-def failed(delivery: Delivery, error_id: str, *, pace: BackOff, jitter: float, now: datetime) -> Delivery:
-    """No copy can have been read: back off; no Retry is spent."""
+def failed(
+    delivery: Delivery, error_id: str, *, pace: BackOff, jitter: float, now: datetime, ball: Ball = Ball.PARTNER
+) -> Delivery:
+    """No copy can have been read: back off; no Retry is spent. `ball`: who can mend it."""
     if delivery.state.transport not in (Transport.WAITING, Transport.SENT):
         return replace(delivery, updated_at=now)  # the word that overtook us stands
     failures = delivery.failures + 1
     return replace(
         delivery,
         cause=error_id,
-        ball=Ball.PARTNER,
+        ball=ball,
         failures=failures,
         transport_due=now + back_off(pace, failures, jitter),
         updated_at=now,

@@ -54,6 +54,12 @@ class Breaker:
         times = [known.closed_until for known in self._origins.values() if known.closed_until is not None]
         return min((time for time in times if time > now), default=None)
 
+    def rests(self) -> Mapping[str, datetime]:
+        """Return the origins that are left alone now, until when."""
+        now = self.clock.now()
+        times = ((origin, known.closed_until) for origin, known in self._origins.items())
+        return {origin: until for origin, until in times if until is not None and until > now}
+
     def note(self, endpoint: str, *, failed: bool) -> None:
         """Count one try. After the wait a single failure closes again: the first try is the probe."""
         known = self._origins.setdefault(telemetry.origin(endpoint), _Origin())

@@ -3,12 +3,13 @@
 import http.client
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
 from broker.cli import exits
-from broker.errors import BrokerError
+from broker.errors import BrokerError, Misconfigured
 from broker.web.unix import connected
 
 _PATIENCE = 10.0  # seconds
@@ -30,6 +31,10 @@ class Where(Protocol):
     @property
     def addresses(self) -> Path:
         """Return the folder of the address records."""
+
+    @property
+    def processes(self) -> Path | None:
+        """Return the folder of the process files, or None for those that come with the software."""
 
     @property
     def socket(self) -> Path:
@@ -106,7 +111,22 @@ async def _read_store(where: Where, what: str, **how: str | int) -> Any:
         raise Unreachable("no broker runs, and there is no store", hint=f"looked in {where.data}")
     store = await open_reader(where.data, site_key=None)  # what is asked of stands outside the bodies
     try:
-        operators = Operators(store, addresses=FileNames(where.addresses), clock=SystemClock())
+        operators = Operators(store, addresses=FileNames(where.addresses), clock=SystemClock(), cancels=_cancels(where))
         return await ANSWERS[what](operators, {key: str(value) for key, value in how.items()})
     finally:
         await store.close()
+
+
+def _cancels(where: Where) -> Callable[[str, str], bool]:
+    """Return who can say what cancels a visit; the process files are read when it is first asked."""
+
+    def cancels(process: str, function: str) -> bool:
+        from broker.lookup.process_files import ProcessFiles
+        from broker.lookup.shipped import shipped
+
+        try:
+            return ProcessFiles(where.processes or shipped("processes")).current().cancels(process, function)
+        except Misconfigured:  # whoever looks why the broker does not start is still to be answered
+            return False
+
+    return cancels

@@ -20,6 +20,7 @@ class Places:
 
     data: Path
     addresses: Path
+    processes: Path | None = None  # None: those that come with the software
 
     @property
     def socket(self) -> Path:
@@ -46,4 +47,5 @@ def find_places(config: Path, environment: Mapping[str, str]) -> Places:
             raise Misconfigured("must be a path in quotes", where=f"{config}: {key}")
         return Path(os.path.abspath(config.absolute().parent / Path(value).expanduser()))
 
-    return Places(data=place("data"), addresses=place("addresses"))
+    own = "processes" in values or f"{_PREFIX}PROCESSES" in environment
+    return Places(data=place("data"), addresses=place("addresses"), processes=place("processes") if own else None)

@@ -124,7 +124,7 @@ class Show:
                 label = self._text({"nb": STOP_POINTS[point].nb, "en": STOP_POINTS[point].en})
                 self._console.print(f"  {mark} {point} {label}  {times.get(point, '')}".rstrip(), style=style)
         self._console.print(f"  {escape(self._text(receiver['sentence']))}", style="bold")
-        if receiver["act"] and receiver.get("outcome", "open") == "open":
+        if receiver["act"]:
             self._console.print(f"  {self._say('act')}: {escape(self._text(receiver['act']))}")
         if receiver.get("alike"):
             self._console.print(f"  {receiver['alike']} {self._say('alike')}: broker problem {receiver['problem']}")

@@ -15,6 +15,7 @@ from broker.diagnosis.causes import (
     NOT_FOUND,
     OTHER_VERDICT,
     PARTNER_EXPIRED,
+    PARTNER_EXPIRES_SOON,
     PARTNER_NO_CERTIFICATE,
     PARTNER_NOT_YET_VALID,
     PARTNER_WRONG_USAGE,
@@ -291,6 +292,17 @@ ADDRESS: Final = (
         act=(
             "Legg prosessfilen tilbake; leveringen går da videre av seg selv.",
             "Put the process file back; the delivery then goes on by itself.",
+        ),
+    ),
+    cause(
+        PARTNER_EXPIRES_SOON,
+        "partner-certificate-expires-soon",
+        Ball.PERSON,
+        "en motparts sertifikat utløper snart",
+        "a partner's certificate expires soon",
+        act=(
+            "Be motparten om det nye sertifikatet, og legg det inn ved siden av det gamle.",
+            "Ask the partner for the new certificate, and put it in beside the old one.",
         ),
     ),
 )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from broker.diagnosis import at_the_door, on_the_way
+from broker.diagnosis import at_the_door, on_the_way, own_side
 from broker.diagnosis.causes import Cause
 
 CAUSES: Final[Mapping[str, Cause]] = {
@@ -14,7 +14,9 @@ CAUSES: Final[Mapping[str, Cause]] = {
         *on_the_way.TRANSPORT,
         *on_the_way.SIGNALS,
         *on_the_way.RECEIPT,
-        *on_the_way.INWARDS,
         *on_the_way.OWN,
+        *own_side.INWARDS,
+        *own_side.EPJ,
+        *own_side.HOUSE,
     )
 }

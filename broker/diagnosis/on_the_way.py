@@ -1,5 +1,6 @@
 """The words for what may hold a message on its way, and for what is wrong on our own side (MB-3xxx to MB-9xxx)."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from broker.diagnosis.causes import (
@@ -7,12 +8,12 @@ from broker.diagnosis.causes import (
     ACKNOWLEDGMENT_NOT_TRUSTED,
     ASK_THE_RECEIVER,
     ASKED_TO_WAIT,
-    BODY_DAMAGED,
     CONFIG_INVALID,
     DNS_FAILED,
-    EPJ_NOT_COLLECTING,
     GAVE_UP,
     HELD_BY_PERSON,
+    HTML_ANSWERED,
+    HTML_REFUSED,
     HTTP_REFUSED,
     LANE_CLOSED,
     MESSAGE_ERROR,
@@ -25,18 +26,21 @@ from broker.diagnosis.causes import (
     OWN_NOT_YET_VALID,
     OWN_WRONG_USAGE,
     PLAIN_HTTP,
+    QUEUED,
     RECEIPT_AWAITED,
     RECEIPT_CONTRADICTS,
     RECEIPT_OVERDUE,
     RECEIPT_REJECTED,
     RECEIPT_SAYS_DUPLICATE,
     RECEIPT_WRONG_PARTY,
-    SENDER_HELD,
     SERVER_ERROR,
     SOAP_FAULT,
     TIMED_OUT_AFTER,
     TIMED_OUT_BEFORE,
+    TLS_EXPIRED,
     TLS_FAILED,
+    TLS_NOT_TRUSTED,
+    TLS_WRONG_NAME,
     UNEXPECTED,
     Cause,
     cause,
@@ -44,6 +48,14 @@ from broker.diagnosis.causes import (
 from broker.message import Ball
 
 TRANSPORT: Final = (
+    cause(
+        QUEUED,
+        "queued",
+        Ball.US,
+        "i kø",
+        "queued",
+        act=("Ingenting å gjøre: vi sender av oss selv.", "Nothing to do: we send by ourselves."),
+    ),
     cause(
         DNS_FAILED,
         "dns-failed",
@@ -192,29 +204,120 @@ TRANSPORT: Final = (
             "Put in an https address, or allow plain-http in the address record.",
         ),
     ),
+    cause(
+        HTML_ANSWERED,
+        "html-answered",
+        Ball.PARTNER,
+        "svaret var en nettside (HTML), ikke fra mottakerens meldingstjener",
+        "the answer was a web page (HTML), not from the receiver's message service",
+        act=(
+            "En mellomtjener eller nettjener svarte. Kontroller adressen og veien dit; vi prøver igjen av oss selv.",
+            "A proxy or web server answered. Check the address and the way there; we try again by ourselves.",
+        ),
+    ),
+    cause(
+        HTML_REFUSED,
+        "html-refused",
+        Ball.PERSON,
+        "en nettside (HTML) avviste overføringen (HTTP 3xx eller 4xx)",
+        "a web page (HTML) refused the transfer (HTTP 3xx or 4xx)",
+        act=(
+            "Se etter en mellomtjener eller brannmur på veien, og kontroller adressen; prøv deretter på nytt.",
+            "Look for a proxy or firewall on the way, and check the address; then try again.",
+        ),
+    ),
+    cause(
+        TLS_EXPIRED,
+        "tls-certificate-expired",
+        Ball.PARTNER,
+        "TLS-sertifikatet til mottakerens tjener er utløpt eller gjelder ikke ennå",
+        "the TLS certificate of the receiver's server has expired or is not valid yet",
+        act=(
+            "Ring mottakerens drift: de må fornye sertifikatet. Kontroller også klokken her.",
+            "Call the receiver's operations: they must renew it. Check the clock here, too.",
+        ),
+    ),
+    cause(
+        TLS_NOT_TRUSTED,
+        "tls-certificate-not-trusted",
+        Ball.PARTNER,
+        "TLS-sertifikatet til mottakerens tjener er fra en utsteder vi ikke stoler på",
+        "the TLS certificate of the receiver's server is from an issuer that we do not trust",
+        act=(
+            "Avklar kjeden med mottakerens drift; legg inn rotsertifikatet her hvis det er riktig.",
+            "Settle the chain with the receiver's operations; put the root in here if it is the right one.",
+        ),
+    ),
+    cause(
+        TLS_WRONG_NAME,
+        "tls-certificate-wrong-name",
+        Ball.PARTNER,
+        "TLS-sertifikatet til mottakerens tjener gjelder et annet maskinnavn",
+        "the TLS certificate of the receiver's server is for another host name",
+        act=(
+            "Kontroller maskinnavnet i adresseposten, og spør mottakerens drift.",
+            "Check the host name in the address record, and ask the receiver's operations.",
+        ),
+    ),
 )
 
-_MESSAGE_ERROR_ACT = (
-    "Finn feilen sammen med mottakerens drift; prøv deretter på nytt eller lukk.",
-    "Find the fault together with the receiver's operations; then try again or close.",
-)
+# What to do about a refusal, by the errorCode of ebMS 2.0 (4.2.3.4): each a pair of bokmål and English.
+_SEEK = ("Finn feilen sammen med mottakerens drift", "Find the fault together with the receiver's operations")
+_ACTS: Final[Mapping[str, tuple[str, str]]] = {
+    "SecurityFailure": (
+        "Kontroller at mottakeren har vårt nye signeringssertifikat, og at vi krypterer til riktig sertifikat",
+        "Check that the receiver has our present signing certificate, and that we encrypt to the right one",
+    ),
+    "TimeToLiveExpired": (
+        "Kontroller klokken her og hos mottakeren",
+        "Check the clock here and at the receiver",
+    ),
+    "ValueNotRecognized": (
+        "Sammenlign CPA-id, tjeneste, handling og roller i avtalen med mottakerens",
+        "Compare CPA id, service, action and roles in the agreement with the receiver's",
+    ),
+    "Inconsistent": (
+        "Sammenlign avtalen med mottakerens: HER-id-er, roller og krav til kvittering",
+        "Compare the agreement with the receiver's: HER-ids, roles and what is asked of receipts",
+    ),
+    "NotSupported": (
+        "Avklar med mottakeren hvilke meldinger den er satt opp for",
+        "Settle with the receiver which messages it is set up for",
+    ),
+    "DeliveryFailure": (
+        "Mottakerens meldingstjener nådde ikke sitt fagsystem: ring mottakerens drift",
+        "The receiver's message service did not reach its EPJ: call the receiver's operations",
+    ),
+}
+_THEN = ("; prøv deretter på nytt eller lukk.", "; then try again or close.")
 
 
 def _message_error(id: str, slug: str, code: str) -> Cause:
+    nb, en = _ACTS.get(code, _SEEK)
     return cause(
         id,
         slug,
         Ball.PERSON,
         f"mottakerens meldingstjener avviste konvolutten ({code})",
         f"the receiver's message service refused the envelope ({code})",
-        act=_MESSAGE_ERROR_ACT,
+        act=(nb + _THEN[0], en + _THEN[1]),
     )
 
 
 SIGNALS: Final = (
     _message_error(MESSAGE_ERROR, "message-error", "MessageError"),
     *(_message_error(id, f"message-error-{code.lower()}", code) for code, id in MESSAGE_ERRORS.items()),
-    _message_error(SOAP_FAULT, "soap-fault", "SOAP Fault"),
+    cause(
+        SOAP_FAULT,
+        "soap-fault",
+        Ball.PARTNER,
+        "mottakerens meldingstjener svarte med en SOAP-feil",
+        "the receiver's message service answered with a SOAP Fault",
+        act=(
+            "Vi prøver igjen av oss selv; finn feilen sammen med mottakerens drift om det varer.",
+            "We try again by ourselves; find the fault together with the receiver's operations if it lasts.",
+        ),
+    ),
 )
 
 RECEIPT: Final = (
@@ -294,20 +397,6 @@ RECEIPT: Final = (
     ),
 )
 
-INWARDS: Final = (
-    cause(
-        SENDER_HELD,
-        "sender-held",
-        Ball.PERSON,
-        "for mange krypterte meldinger fra avsenderen lot seg ikke åpne; den holdes igjen i en time",
-        "too many ciphertexts from the sender did not open; it is held for an hour",
-        act=(
-            "Ring avsenderens drift: feil krypteringssertifikat hos dem, eller noen misbruker nøkkelen deres.",
-            "Call the sender's operations: a wrong encryption certificate there, or someone misuses their key.",
-        ),
-    ),
-)
-
 OWN: Final = (
     cause(
         OWN_EXPIRED,
@@ -360,25 +449,6 @@ OWN: Final = (
         "holdt tilbake av en person",
         "held back by a person",
         act=("Slipp, prøv på nytt eller lukk.", "Release, try again or close."),
-    ),
-    cause(
-        EPJ_NOT_COLLECTING,
-        "epj-not-collecting",
-        Ball.EPJ,
-        "fagsystemet har ikke hentet meldingen",
-        "the EPJ has not collected the message",
-        act=("Kontroller at fagsystemet er oppe og spør innboksen.", "Check that the EPJ is up and polls its inbox."),
-    ),
-    cause(
-        BODY_DAMAGED,
-        "body-damaged",
-        Ball.PERSON,
-        "den lagrede meldingen er skadet og blir ikke sendt",
-        "the stored message is damaged and is not sent",
-        act=(
-            "Hent den fra sikkerhetskopi, eller la fagsystemet sende den på nytt; undersøk disken.",
-            "Restore it from backup, or let the EPJ send it anew; examine the disk.",
-        ),
     ),
     cause(
         CONFIG_INVALID,

@@ -11,13 +11,13 @@ from typing import Final
 
 from broker.diagnosis import causes
 from broker.diagnosis.catalogue import CAUSES
-from broker.diagnosis.standing import error_id_of
+from broker.diagnosis.standing import NOT_COLLECTED, error_id_of
 from broker.lifecycle import State, StopPoint
 from broker.message import Ball, Delivery, Message, Text
 
 # Until then a partner's Acknowledgment, or a turn in our own queue, is not missed: deadline K6 of the daily follow-up.
 PATIENCE: Final = timedelta(minutes=15)
-COLLECTED_WITHIN: Final = timedelta(minutes=30)  # an EPJ that polls has stored what came, and read its outcomes
+COLLECTED_WITHIN: Final = NOT_COLLECTED  # an EPJ that polls has stored what came, and read its outcomes
 
 # The edges between the ages that `queue --shape` counts by: minutes, hours and days as people think of them.
 AGES: Final = (
@@ -171,7 +171,8 @@ def _problem(of: Tally) -> Problem:
 
 
 def _not_collected(of: Uncollected) -> Problem:
-    cause = CAUSES[causes.EPJ_NOT_COLLECTING]
+    outcomes = of.stop_point is not StopPoint.M6
+    cause = CAUSES[causes.EPJ_NOT_CONFIRMING if outcomes else causes.EPJ_NOT_COLLECTING]
     return Problem(
         key=ProblemKey(stop_point=of.stop_point, error_id=cause.id, counterpart=of.her),
         ball=cause.ball,

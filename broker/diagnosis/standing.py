@@ -8,19 +8,21 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from broker.diagnosis import causes
 from broker.diagnosis.catalogue import CAUSES
+from broker.diagnosis.receipt_codes import receipt_act
 from broker.lifecycle import ITEM_STOP_POINTS, ItemStage, Outcome, Receipt, State, StopPoint, Transport
-from broker.message import Ball, Code, Delivery, Envelope, InboxItem, Message, Owed, Text
+from broker.message import Ball, Code, Delivery, Envelope, InboxItem, Kind, Message, Owed, Text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """Where it stands and why. `act` says what to do, where there is anything to do."""
+    """Where it stands and why. Every open delivery has error id, cause and act; what has ended well has none."""
 
     stop_point: StopPoint
     error_id: str | None
     sentence: Text
     next_at: datetime | None  # when we act next by ourselves
     ball: Ball
+    cause: Text | None = None
     act: Text | None = None
 
 
@@ -51,7 +53,12 @@ _BALLS = {
     Ball.PERSON: Text(nb="Ballen er hos en person hos oss.", en="The ball is with a person on our side."),
 }
 
-_QUEUED = Text(nb="i kø", en="queued")
+# How long what waits for the EPJ may wait before it is called a fault of the EPJ's.
+NOT_COLLECTED: Final = timedelta(minutes=30)  # one that polls has been there many times
+CANCELLATION: Final = timedelta(minutes=15)  # someone may drive to a visit that is cancelled
+NOT_JUDGED: Final = timedelta(hours=4)
+NOT_CONFIRMED: Final = timedelta(minutes=30)
+
 _RECEIPT_MISSING = Text(nb="applikasjonskvittering er ikke gitt", en="no application receipt was given")
 _KNOWN_CODE = re.compile(r"[A-Z]\d{2}")  # the shape of list 8221; anything else may be a partner's free text
 
@@ -76,8 +83,8 @@ def stand(
     tz: tzinfo = OSLO,
 ) -> Standing:
     """Return where a delivery stands. `name` is the receiver's, from its record ("" for none); times show in `tz`."""
-    error_id = _error_id(delivery)
-    cause = CAUSES.get(error_id) if error_id else None
+    error_id = _error_id(delivery, message, now)
+    cause, act = _words(error_id)
     to = _party(name, delivery.receiver_her)
     sentence = (
         _open(delivery, message, to, error_id, envelope, now, tz)
@@ -90,12 +97,16 @@ def stand(
         sentence=sentence,
         next_at=delivery.due,
         ball=delivery.ball,
-        act=cause.act if cause else None,
+        cause=cause,
+        act=(receipt_act(delivery.codes) if error_id in (None, causes.RECEIPT_REJECTED) else None) or act,
     )
 
 
-def stand_item(item: InboxItem, message: Message, *, name: str, now: datetime) -> Standing:
-    """Return where a received document stands on its way to the EPJ and back. `name` is the sender's."""
+def stand_item(item: InboxItem, message: Message, *, name: str, now: datetime, cancellation: bool = False) -> Standing:
+    """Return where a received document stands on its way to the EPJ and back. `name` is the sender's.
+
+    `cancellation`: its process says that it cancels a visit, so that it may not wait long.
+    """
     point = ITEM_STOP_POINTS[item.stage]
     waits = message.owed is not Owed.NEVER
     what, ball = {
@@ -120,6 +131,9 @@ def stand_item(item: InboxItem, message: Message, *, name: str, now: datetime) -
     }[item.stage]
     age = now - item.received_at
     finished = item.stage is ItemStage.RECEIPTED or (item.stage is ItemStage.STORED and not waits)
+    error_id = None if finished else _late(item, cancellation=cancellation, now=now)
+    cause, act = _words(error_id)
+    what = cause or what
     where = _party(name, item.sender_her)
     label = STOP_POINTS[point]
     sentence = Text(
@@ -128,19 +142,49 @@ def stand_item(item: InboxItem, message: Message, *, name: str, now: datetime) -
     )
     return Standing(
         stop_point=point,
-        error_id=None,
+        error_id=error_id,
         sentence=sentence if finished else _join(sentence, _BALLS[ball]),
         next_at=None,
         ball=ball,
+        cause=cause,
+        act=act,
     )
+
+
+def _late(item: InboxItem, *, cancellation: bool, now: datetime) -> str | None:
+    """What is wrong with an item that waits for the EPJ longer than it should, or None while it is in time."""
+    if item.stage is ItemStage.WAITING:
+        waited = now - item.received_at
+        if cancellation and waited >= CANCELLATION:
+            return causes.CANCELLATION_NOT_COLLECTED
+        return causes.EPJ_NOT_COLLECTING if waited >= NOT_COLLECTED else None
+    if item.stage is ItemStage.STORED and now - (item.updated_at or item.received_at) >= NOT_JUDGED:
+        return causes.EPJ_NOT_JUDGING
+    return None
+
+
+def _words(error_id: str | None) -> tuple[Text | None, Text | None]:
+    """Return cause and act of an id; a later release's id is its own cause."""
+    if error_id is None:
+        return None, None
+    known = CAUSES.get(error_id)
+    return (known.name, known.act) if known else (_foreign(error_id), None)
 
 
 def _party(name: str, her: int) -> str:
     return f"{name} (HER-id {her})" if name else f"HER-id {her}"
 
 
-def _error_id(delivery: Delivery) -> str | None:
-    return error_id_of(delivery.cause, delivery.state)
+def _error_id(delivery: Delivery, message: Message, now: datetime) -> str | None:
+    """The recorded cause, or what the state says; for an outcome that nobody reads, that."""
+    state = delivery.state
+    found = error_id_of(delivery.cause, state)
+    if state.outcome is Outcome.OPEN:
+        return found or causes.QUEUED
+    settled = delivery.updated_at
+    told = state.outcome is Outcome.COMPLETED and message.kind is Kind.DOCUMENT and delivery.confirmed_at is None
+    unread = told and settled is not None and now - settled >= NOT_CONFIRMED
+    return found or (causes.EPJ_NOT_CONFIRMING if unread else None)
 
 
 def error_id_of(cause: str | None, state: State) -> str | None:
@@ -171,7 +215,8 @@ def _open(
 ) -> Text:
     point = delivery.state.stop_point
     label = STOP_POINTS[point]
-    what = _QUEUED if error_id is None else CAUSES[error_id].name if error_id in CAUSES else _foreign(error_id)
+    what, _ = _words(error_id)
+    assert what is not None  # every open delivery has a cause
     age = now - message.at
     first = Text(
         nb=f"Står ved {point} ({label.nb}), til {to}, {_span(age, 'nb')} etter at vi tok imot: {what.nb}.",

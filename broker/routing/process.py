@@ -44,6 +44,7 @@ class Function:
     to_role: str
     code_systems: Mapping[str, frozenset[str]]  # element local name -> allowed code lists, e.g. TypeForesp: {"7601"}
     patient_required: bool = False
+    cancellation: bool = False  # it cancels a visit: uncollected, it may send someone on the road in vain
     synchronous: bool = False  # needs the synchronous leg, which this broker does not have: refused with T10
 
     @property
@@ -131,6 +132,11 @@ class Processes:
         raise Unaddressable(
             f"no process file has {process}/{function} any more", error_id="MB-2011", hint="put the process file back"
         )
+
+    def cancels(self, process: str, function: str) -> bool:
+        """Say whether a message of this function cancels a visit; one whose process file has gone does not."""
+        found = self.by_name.get(process)
+        return found is not None and any(one.cancellation for one in found.functions if one.key == function)
 
     def receipt_function(self, namespace: str) -> tuple[Process, Function] | None:
         """Return the process and function whose document element is in `namespace`: that of an AppRec's version."""

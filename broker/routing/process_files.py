@@ -96,6 +96,7 @@ def _function(table: Table) -> Function:
         to_role=table.text("to_role", ""),
         code_systems=_code_systems(table.table("code_systems")),
         patient_required=table.flag("patient_required", False),
+        cancellation=table.flag("cancellation", False),
         synchronous=table.flag("synchronous", False),
     )
     if not function.types:

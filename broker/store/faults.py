@@ -4,7 +4,7 @@ import errno
 import sqlite3
 from enum import Enum, auto
 
-from broker.diagnosis.causes import NOT_ACCEPTING
+from broker.diagnosis.causes import DISK_FULL, NOT_ACCEPTING, STORE_LOCKED
 from broker.errors import BrokerError, StoreBroken, StoreBusy
 
 
@@ -49,13 +49,13 @@ def busy(kind: Fate) -> StoreBusy:
     """Return the refusal for a full or locked store."""
     if kind is Fate.LOCKED:
         why = "another process holds the database"
-        return StoreBusy(why, error_id=NOT_ACCEPTING, hint="end the other program that has the store's file open")
+        return StoreBusy(why, error_id=STORE_LOCKED, hint="end the other program that has the store's file open")
     return full()
 
 
 def full() -> StoreBusy:
     """Return the refusal for a full disk."""
-    return StoreBusy("the disk of the store is full", error_id=NOT_ACCEPTING, hint="make room; it goes on by itself")
+    return StoreBusy("the disk of the store is full", error_id=DISK_FULL, hint="make room; it goes on by itself")
 
 
 def stopping() -> StoreBusy:

@@ -158,5 +158,12 @@ WHERE d.settled_seq <= :through AND d.confirmed_at IS NULL
     AND m.direction = 'out' AND m.kind = 'document' AND m.sender_her IN (SELECT value FROM json_each(:hers))
 ORDER BY d.settled_seq"""
 
+# In which hours each partner sent a document, of the newest documents that came.
+HEARD = """
+SELECT DISTINCT counterpart, at / 3600000000 * 3600000000 FROM (
+    SELECT counterpart, at FROM event AS v WHERE v.kind = 'inbox.document' ORDER BY v.seq DESC LIMIT :limit
+)
+WHERE counterpart IS NOT NULL AND at >= :after"""
+
 # What is not finished: what a person must see to, then what the EPJ must, then the rest; oldest first.
 QUEUE = f"SELECT {WORK} FROM delivery AS d {_WORK_JOIN} WHERE d.outcome = 'open' ORDER BY d.urgency, d.seq LIMIT :limit"

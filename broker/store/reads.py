@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -33,6 +33,7 @@ from broker.store.rows import (
     ENVELOPE,
     MESSAGE,
     instant,
+    micros,
     read_attempt,
     read_digests,
     read_received_document,
@@ -42,6 +43,7 @@ from broker.store.rows import (
 from broker.store.schema import BUSY_TIMEOUT
 
 READERS = 3  # connections with a thread each, for what reads more than one row
+_HEARD = 100_000  # documents: weeks of a large site, read in a tenth of a second
 PREFIX = 8  # characters: what is shorter names nothing
 
 Rows = Sequence[Sequence[Any]]
@@ -239,6 +241,14 @@ class SqliteReads(Overview):
 
     async def queue(self, *, limit: int) -> tuple[Work, ...]:
         return tuple(read_work(row)[0] for row in await self._readers.rows(queries.QUEUE, {"limit": limit}))
+
+    async def heard(self, *, since: datetime) -> Mapping[int, tuple[datetime, ...]]:
+        """Return the hours in which each counterpart sent a document since then, as far back as 100,000 documents."""
+        found: dict[int, list[datetime]] = {}
+        key = {"after": micros(since), "limit": _HEARD}
+        for her, hour in await self._readers.rows(queries.HEARD, key):
+            found.setdefault(her, []).append(instant(hour))
+        return {her: tuple(sorted(hours)) for her, hours in found.items()}
 
     async def events(self, *, kinds: Collection[EventKind], after: int, limit: int) -> tuple[StoredEvent, ...]:
         key = {"kinds": json.dumps(list(kinds)), "after": after, "limit": limit}

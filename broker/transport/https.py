@@ -7,7 +7,8 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from ipaddress import ip_address
 from typing import Final
@@ -58,7 +59,8 @@ class HttpsCarrier:
         """POST an ebMS entity, following no redirect.
 
         The reply's body is cut at the limit of an envelope. Raises TransportFailed: MB-2008 (no http address),
-        MB-3217 (plain http not allowed), MB-3201 (DNS), MB-3202 (TCP), MB-3203 (TLS), MB-3204 (time ran out before the
+        MB-3217 (plain http not allowed), MB-3201 (DNS), MB-3202 (TCP), MB-3203 (TLS), MB-3220
+        to MB-3222 (the TLS certificate: out of its time, not trusted, another name), MB-3204 (time ran out before the
         body was handed over) and MB-3205 (anything after that; only then `maybe_read`).
         """
         url = self._address(endpoint)
@@ -77,6 +79,7 @@ class HttpsCarrier:
                     status=response.status,
                     content_type=response.headers.get("Content-Type", ""),
                     body=received,
+                    date=_date(response.headers.get("Date", "")),
                 )
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise _failure(error, copy.whole) from None  # the cause would quote the address with its path
@@ -140,8 +143,32 @@ def _failure(error: Exception, whole: bool) -> TransportFailed:
         return TransportFailed("the endpoint is no http(s) address", error_id="MB-2008", maybe_read=False)
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return TransportFailed("the host name could not be resolved", error_id="MB-3201", maybe_read=False)
-    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError | ssl.SSLError):
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        why = _certificate_fault(error.certificate_error)
+        return TransportFailed("the server's TLS certificate does not hold", error_id=why, maybe_read=False)
+    if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
         return TransportFailed("TLS could not be agreed", error_id="MB-3203", maybe_read=False)
     if isinstance(error, TimeoutError):
         return TransportFailed("time ran out before the copy was handed over", error_id="MB-3204", maybe_read=False)
     return TransportFailed("no connection, or one that ended too soon", error_id="MB-3202", maybe_read=False)
+
+
+def _date(said: str) -> datetime | None:
+    """Return an HTTP Date (RFC 9110, 5.6.7), or None where it is none."""
+    try:
+        date = parsedate_to_datetime(said)
+    except (TypeError, ValueError):
+        return None
+    return date.astimezone(UTC) if date.tzinfo is not None else None
+
+
+# The verify codes of OpenSSL (X509_V_ERR_*): not yet valid, expired; host name, e-mail and IP address mismatch.
+_OUT_OF_TIME: Final = frozenset({9, 10})
+_OTHER_NAME: Final = frozenset({62, 63, 64})
+
+
+def _certificate_fault(error: Exception) -> str:
+    code = getattr(error, "verify_code", None)
+    if code in _OUT_OF_TIME:
+        return "MB-3220"
+    return "MB-3222" if code in _OTHER_NAME else "MB-3221"

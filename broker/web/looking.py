@@ -125,10 +125,15 @@ class Operators:
         *,
         addresses: Known,
         clock: Clock,
+        cancels: Callable[[str, str], bool],
         closed: Callable[[], Collection[int]] | None = None,
     ) -> None:
-        """`closed` returns the counterparts whose lanes are closed for now, where a worker runs that knows."""
-        self._store, self._addresses, self._now, self._closed = store, addresses, clock.now, closed
+        """`cancels` says of a process and its function whether that cancels a visit.
+
+        `closed` returns the counterparts whose lanes are closed for now, where a worker runs that knows.
+        """
+        self._store, self._addresses, self._now = store, addresses, clock.now
+        self._cancels, self._closed = cancels, closed
 
     async def journey(self, id: str) -> list[shapes.Json]:
         """Return every message that carries the id, each with receivers, events and attempts; at most 20."""
@@ -250,7 +255,7 @@ class Operators:
             standings = [self._stand(work) for work in works]
             receivers = [
                 shapes.receiver(work.delivery, standing)
-                | self._more(standing, work.delivery.receiver_her)
+                | self._receiver(work.delivery.receiver_her)
                 | _group(work, counts)
                 for work, standing in zip(works, standings, strict=True)
             ]
@@ -259,13 +264,9 @@ class Operators:
                 sender_her=message.sender_her, msg_id=message.msg_id, kind=message.kind
             )
             item = received[1] if received else None
-            standings = (
-                [stand_item(item, message, name=self._name(message.sender_her), now=self._now())] if item else []
-            )
+            standings = [self._stand_item(item, message)] if item else []
             receivers = [
-                shapes.received_by(item, standing) | self._more(standing, item.receiver_her)
-                for standing in standings
-                if item
+                shapes.received_by(item, standing) | self._receiver(item.receiver_her) for standing in standings if item
             ]
         told = shapes.message(message, standings[0] if len(standings) == 1 else None, receivers)
         return told | {
@@ -287,24 +288,36 @@ class Operators:
             "receivedAt": shapes.instant(message.at),
             "senderHerId": message.sender_her,
             "senderName": self._name(message.sender_her),
-            **self._more(standing, work.delivery.receiver_her),
+            **self._receiver(work.delivery.receiver_her),
         }
 
     def _stand(self, work: Work) -> Standing:
         return stand(
             work.delivery,
             work.message,
-            name=self._name(work.delivery.receiver_her),
+            name=self._known(work.delivery.receiver_her),
             now=self._now(),
             envelope=work.envelope,
         )
 
+    def _stand_item(self, item: InboxItem, message: Message) -> Standing:
+        return stand_item(
+            item,
+            message,
+            name=self._known(message.sender_her),
+            now=self._now(),
+            cancellation=self._cancels(message.process, message.function),
+        )
+
     def _name(self, her: int) -> str:
+        return self._known(her) or "?"
+
+    def _known(self, her: int) -> str:
         try:
             party = self._addresses.current().party(her)
         except Unaddressable:
             party = None
-        return party.name if party else "?"
+        return party.name if party else ""
 
     def _problem(self, of: Problem) -> shapes.Json:
         return {
@@ -323,13 +336,8 @@ class Operators:
     def _who(self, her: int) -> shapes.Json:
         return {"herId": her, "name": self._name(her)}
 
-    def _more(self, standing: Standing, receiver: int) -> shapes.Json:
-        cause = CAUSES.get(standing.error_id) if standing.error_id else None
-        return {
-            "receiverName": self._name(receiver),
-            "cause": _text(cause.name) if cause else None,
-            "act": _text(standing.act) if standing.act else None,
-        }
+    def _receiver(self, her: int) -> shapes.Json:
+        return {"receiverName": self._name(her)}
 
 
 def _event(of: StoredEvent) -> shapes.Json:

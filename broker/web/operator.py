@@ -9,18 +9,28 @@ from aiohttp.typedefs import Handler
 
 from broker.errors import BrokerError
 from broker.ports import Doors
+from broker.web.alarms import Alarms, alarm_routes
 from broker.web.looking import ANSWERS, Operators, Reads
 from broker.web.unix import bound, removed
 
 
 def make_operator_app(
-    doors: Doors, reads: Reads, *, closed: Callable[[], Collection[int]] | None = None
+    doors: Doors,
+    reads: Reads,
+    *,
+    closed: Callable[[], Collection[int]] | None = None,
+    alarms: Alarms | None = None,
 ) -> web.Application:
     """Return the application behind the socket of a running broker. `reads`, `closed`: see `Operators`."""
-    return operator_app(Operators(reads, addresses=doors.addresses, clock=doors.clock, closed=closed))
+
+    def cancels(process: str, function: str) -> bool:
+        return doors.processes().cancels(process, function)
+
+    operators = Operators(reads, addresses=doors.addresses, clock=doors.clock, cancels=cancels, closed=closed)
+    return operator_app(operators, alarms)
 
 
-def operator_app(operators: Operators) -> web.Application:
+def operator_app(operators: Operators, alarms: Alarms | None = None) -> web.Application:
     """Return the application that gives these answers, one path each; 404 where nothing carries the id asked for."""
 
     async def answer(request: web.Request) -> web.Response:
@@ -39,7 +49,7 @@ def operator_app(operators: Operators) -> web.Application:
             return web.json_response({"why": error.why}, status=503)
 
     app = web.Application(middlewares=[plainly])
-    app.add_routes([web.get("/{what}", answer)])
+    app.add_routes([*(alarm_routes(alarms) if alarms else ()), web.get("/{what}", answer)])
     return app
 
 

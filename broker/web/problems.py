@@ -12,7 +12,7 @@ from typing import Final
 from aiohttp import web
 
 from broker.diagnosis import CAUSES, causes
-from broker.errors import Conflict, Denied, Postponed, StoreBroken, Unknown
+from broker.errors import Conflict, Denied, Postponed, StoreBroken, StoreBusy, Unknown
 from broker.message import Fault, Text
 from broker.ports import BodyDamaged
 from broker.validation.documents import DocumentRefused
@@ -68,6 +68,8 @@ def problem_of(error: BaseException) -> Problem:
             return _plain(404, causes.NOT_FOUND)
         case BodyDamaged():
             return _plain(500, causes.BODY_DAMAGED)
+        case StoreBusy(error_id=causes.DISK_FULL | causes.STORE_LOCKED):
+            return _plain(503, error.error_id, retryable=True)
         case Postponed():
             return _plain(503, causes.NOT_ACCEPTING, retryable=True)
         case StoreBroken():

@@ -12,6 +12,7 @@ from broker.lifecycle import ItemStage, Receipt, Transport
 from broker.message import Attempt, Delivery, Direction, InboxItem, Message, Owed, StoredEvent, Text
 
 if TYPE_CHECKING:  # slow to load, and the command line shows neither
+    from broker.diagnosis.conditions import Condition
     from broker.intake import Checked, Taken
     from broker.receipts.apprec import AppRec
 
@@ -86,6 +87,8 @@ def receiver(of: Delivery, standing: Standing) -> Json:
         "stopPoint": standing.stop_point,
         "sentence": _text(standing.sentence),
         "errorId": standing.error_id,
+        "cause": _text(standing.cause) if standing.cause else None,
+        "act": _text(standing.act) if standing.act else None,
         "nextAttemptAt": instant(standing.next_at) if standing.next_at else None,
         "ball": standing.ball,
         "late": of.late,
@@ -103,6 +106,9 @@ def received_by(of: InboxItem, standing: Standing) -> Json:
         "appRecStatus": of.verdict,
         "stopPoint": standing.stop_point,
         "sentence": _text(standing.sentence),
+        "errorId": standing.error_id,
+        "cause": _text(standing.cause) if standing.cause else None,
+        "act": _text(standing.act) if standing.act else None,
         "ball": standing.ball,
         "appRecId": of.apprec_message,
     }
@@ -173,6 +179,19 @@ def apprec(receiver_her: int, document: bytes, read: "AppRec") -> Json:
             {"errorCode": error.code, "oid": error.oid, "text": error.text, "details": error.detail}
             for error in read.errors
         ],
+    }
+
+
+def condition(of: "Condition") -> Json:
+    """Return an alarm that belongs to no message."""
+    return {
+        "errorId": of.error_id,
+        "about": of.about,
+        "since": instant(of.since) if of.since else None,
+        "sentence": _text(of.sentence),
+        "cause": _text(of.cause),
+        "act": _text(of.act),
+        "ball": of.ball,
     }
 
 

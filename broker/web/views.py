@@ -45,7 +45,13 @@ class MessageViews:
         if received is None or received[1] is None:
             return shapes.message(message, None, [])
         item = received[1]
-        standing = stand_item(item, message, name=self._name(message.sender_her), now=self._doors.clock.now())
+        standing = stand_item(
+            item,
+            message,
+            name=self._name(message.sender_her),
+            now=self._doors.clock.now(),
+            cancellation=self._doors.processes().cancels(message.process, message.function),
+        )
         return shapes.message(message, standing, [shapes.received_by(item, standing)])
 
     async def _stand(self, delivery: Delivery, message: Message) -> Standing:

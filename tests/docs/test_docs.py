@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs import errors_page
 from tests.docs.lifecycle_page import PAGE, renewed
 
 ROOT = Path(__file__).parents[2]
@@ -17,6 +18,10 @@ FUNCTION = re.compile(r"\[`([\w.]+)`\]\(\.\./(broker/[\w/]+\.py)\)")
 def test_the_lifecycle_page_is_made_from_the_lifecycle() -> None:
     page = PAGE.read_text("utf-8")
     assert renewed(page) == page, "run: python -m tests.docs.lifecycle_page"
+
+
+def test_the_page_of_error_ids_is_made_from_the_catalogue() -> None:
+    assert errors_page.made() == errors_page.PAGE.read_text("utf-8"), "run: python -m tests.docs.errors_page"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -311,14 +311,20 @@ def directory_of(hers: Collection[int], *, sync: bool) -> Directory:
 
 
 async def open_side(
-    folder: Path, her: int, directory: Directory, clock: Clock, carrier: Carrier, randomness: Randomness
+    folder: Path,
+    her: int,
+    directory: Directory,
+    clock: Clock,
+    carrier: Carrier,
+    randomness: Randomness,
+    reserve: int = 0,
 ) -> Side:
     """Give one broker on the store in `folder`, made or as it was left."""
 
     def broken(error: BaseException) -> None:
         raise AssertionError("the store broke") from error
 
-    store = await open_store(folder, site_key=her.to_bytes(4) * 8, on_broken=broken, reserve=0)
+    store = await open_store(folder, site_key=her.to_bytes(4) * 8, on_broken=broken, reserve=reserve)
     addresses = Addresses(directory)
     doors = Doors(
         site=Site(

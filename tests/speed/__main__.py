@@ -73,7 +73,11 @@ async def daemon(folder: Path) -> AsyncIterator[tuple[Reads, Operators]]:
     store = await open_reader(folder / "data", site_key=site_key(folder / "data"))
     try:
         operators = Operators(
-            store, addresses=AddressFiles(folder / "addresses"), clock=SystemClock(), closed=lambda: set()
+            store,
+            addresses=AddressFiles(folder / "addresses"),
+            clock=SystemClock(),
+            cancels=lambda *_: False,
+            closed=lambda: set(),
         )
         async with operator_socket(operator_app(operators), folder / "data" / "operator.sock"):
             yield store, operators

@@ -427,3 +427,17 @@ async def test_times_survive_to_the_microsecond(store: SqliteStore) -> None:
         await store.accept(values.taken(at=at.replace(tzinfo=None)))
     assert (await store.next_due(closed=[])) == NOW
     assert timedelta(seconds=60) == MINUTE
+
+
+# --- who was heard ---
+
+
+async def test_each_partner_was_heard_in_the_hours_in_which_its_documents_came(store: SqliteStore) -> None:
+    hour = NOW.replace(minute=0, second=0, microsecond=0)
+    for minutes in (-200, 1, 2, 61):
+        came = values.arrived()
+        told = values.about(EventKind.INBOX_DOCUMENT, came.messages[0], at=hour + minutes * MINUTE, counterpart=PARTNER)
+        await store.receive(replace(came, events=(told,)))
+    await store.accept(values.taken())
+    assert await store.heard(since=hour) == {PARTNER: (hour, hour + 60 * MINUTE)}
+    assert await store.heard(since=hour + 120 * MINUTE) == {}

@@ -28,6 +28,8 @@ def test_one_more_than_twenty_holds_the_sender_for_an_hour_and_nobody_else() -> 
     holds = Holds()
     assert fail(holds, LIMIT + 1) == NOW + SPAN
     assert holds.until(HER, NOW + SPAN - timedelta(microseconds=1)) == NOW + SPAN
+    assert holds.all(NOW) == {HER: NOW + SPAN}
+    assert holds.all(NOW + SPAN) == {}
     assert holds.until(HER, NOW + SPAN) is None
     assert holds.until(OTHER, NOW) is None
 

@@ -55,6 +55,7 @@ async def test_the_breaker_opens_after_failures_in_a_row_and_one_probe_decides()
         await post(circuit)
     assert (why.value.error_id, why.value.maybe_read, carrier.tried) == ("MB-3215", False, 3)
     assert breaker.opens() == clock.now() + timedelta(minutes=1)
+    assert breaker.rests() == {"http://127.0.0.1:9": clock.now() + timedelta(minutes=1)}
     clock.time += timedelta(minutes=1)
     with pytest.raises(TransportFailed, match="refused"):
         await post(circuit)  # the probe failed
@@ -64,6 +65,7 @@ async def test_the_breaker_opens_after_failures_in_a_row_and_one_probe_decides()
     with pytest.raises(TransportFailed, match="refused"):
         await post(circuit)
     assert not breaker.closed(ENDPOINT)  # counted afresh
+    assert breaker.rests() == {}
 
 
 @dataclass

@@ -19,6 +19,7 @@ from broker.store.sqlite import open_reader
 from broker.web.looking import Operators
 from broker.web.operator import operator_app, operator_socket
 from broker.web.unix import connected
+from tests.judging import shipped_processes
 from tests.store.values import OURS, PARTNER
 from tests.unit.cli.conftest import Ids, Run
 
@@ -28,7 +29,13 @@ async def running(site: Path, closed: Callable[[], Collection[int]] | None = Non
     """Answer at the socket as the daemon does."""
     store = await open_reader(site / "data", site_key=site_key(site / "data"))
     try:
-        operators = Operators(store, addresses=AddressFiles(site / "addresses"), clock=SystemClock(), closed=closed)
+        operators = Operators(
+            store,
+            addresses=AddressFiles(site / "addresses"),
+            clock=SystemClock(),
+            cancels=shipped_processes().cancels,
+            closed=closed,
+        )
         async with operator_socket(operator_app(operators), site / "data" / "operator.sock"):
             yield
     finally:

@@ -6,9 +6,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from broker.diagnosis import CAUSES, causes, stand, stand_item
+from broker.diagnosis.receipt_codes import RECEIPT_ACTS
 from broker.diagnosis.standing import Standing
 from broker.lifecycle import ItemStage, Outcome, Receipt, StopPoint, Transport
-from broker.message import Ball, Code, Delivery, Envelope, Owed
+from broker.message import Ball, Code, Delivery, Envelope, Kind, Owed, Text
+from tests.judging import shipped_codes
 from tests.unit.web.values import NOW, delivery, envelope, item, message, state
 
 _OSLO = ZoneInfo("Europe/Oslo")
@@ -20,7 +22,7 @@ def _stand(of: Delivery, sealed: Envelope | None = None) -> Standing:
 
 def test_a_queued_delivery_names_the_receiver_and_says_that_the_ball_is_with_us() -> None:
     standing = _stand(delivery(transport_due=NOW))
-    assert standing.error_id is None
+    assert standing.error_id == causes.QUEUED
     assert standing.stop_point is StopPoint.K2
     assert standing.sentence.nb == (
         "Står ved K2 (validert), til Dalbygda legesenter (HER-id 8000201), 2 t 0 min etter at vi tok imot: i kø. "
@@ -157,3 +159,74 @@ def test_a_stored_item_that_owes_no_receipt_is_finished() -> None:
     owed = stand_item(item(stage=ItemStage.STORED), message(), name="X", now=NOW)
     assert owed.ball is Ball.EPJ
     assert owed.sentence.nb.endswith("Ballen er hos fagsystemet.")
+
+
+# --- what waits for the EPJ ---
+
+
+@pytest.mark.parametrize(
+    ("minutes", "cancellation", "expected"),
+    [
+        (14, True, None),
+        (15, True, causes.CANCELLATION_NOT_COLLECTED),
+        (29, False, None),
+        (30, False, causes.EPJ_NOT_COLLECTING),
+    ],
+)
+def test_what_the_epj_leaves_lying_is_a_fault_after_its_time(
+    minutes: int, cancellation: bool, expected: str | None
+) -> None:
+    lying = item(received_at=NOW - timedelta(minutes=minutes))
+    standing = stand_item(lying, message(), name="X", now=NOW, cancellation=cancellation)
+    assert standing.error_id == expected
+    if expected is not None:
+        assert standing.cause == CAUSES[expected].name
+        assert standing.act == CAUSES[expected].act
+        assert CAUSES[expected].name.nb in standing.sentence.nb
+
+
+def test_a_verdict_is_waited_for_from_when_the_epj_stored_it() -> None:
+    came = NOW - timedelta(hours=9)
+    just = item(stage=ItemStage.STORED, received_at=came, updated_at=NOW - timedelta(hours=3))
+    assert stand_item(just, message(), name="X", now=NOW).error_id is None
+    long = item(stage=ItemStage.STORED, received_at=came, updated_at=NOW - timedelta(hours=4))
+    assert stand_item(long, message(), name="X", now=NOW).error_id == causes.EPJ_NOT_JUDGING
+    finished = stand_item(long, message(owed=Owed.NEVER), name="X", now=NOW)
+    assert (finished.error_id, finished.act) == (None, None)
+
+
+def test_an_outcome_that_nobody_reads_is_a_fault_of_the_epj_and_a_receipts_own_outcome_is_not() -> None:
+    done = state(Transport.ACKNOWLEDGED, Receipt.OK, Outcome.COMPLETED, StopPoint.K7)
+    unread = delivery(state=done, ball=Ball.EPJ, updated_at=NOW - timedelta(minutes=30))
+    assert _stand(unread).error_id == causes.EPJ_NOT_CONFIRMING
+    assert stand(unread, message(kind=Kind.APPREC), name="X", now=NOW).error_id is None
+    assert _stand(delivery(state=done, ball=Ball.EPJ, updated_at=NOW - timedelta(minutes=29))).error_id is None
+
+
+# --- what to do about an AppRec ---
+
+
+def test_every_code_of_the_list_says_what_to_do_in_both_languages() -> None:
+    assert set(RECEIPT_ACTS) == set(shipped_codes().texts("8221"))
+    for act in RECEIPT_ACTS.values():
+        assert act.nb != act.en
+        assert act.nb.endswith(".")
+        assert act.en.endswith(".")
+
+
+def test_a_rejection_says_each_act_once_and_a_foreign_code_the_common_one() -> None:
+    refused = state(Transport.ACKNOWLEDGED, Receipt.REJECTED, Outcome.REJECTED, StopPoint.K7)
+
+    def act(*codes: str) -> Text | None:
+        given = tuple(Code(code=code, oid="", text="") for code in codes)
+        return _stand(delivery(state=refused, ball=Ball.EPJ, codes=given)).act
+
+    assert act("E35") == RECEIPT_ACTS["E35"]
+    assert act("E35", "E54") == RECEIPT_ACTS["E35"]  # both say the same
+    both = act("E31", "T10")
+    assert both is not None
+    assert both.nb == f"{RECEIPT_ACTS['E31'].nb} {RECEIPT_ACTS['T10'].nb}"
+    assert act("Q7") == CAUSES[causes.RECEIPT_REJECTED].act
+    partial = state(Transport.ACKNOWLEDGED, Receipt.PARTIAL, Outcome.COMPLETED)
+    code = Code(code="E36", oid="", text="")
+    assert _stand(delivery(state=partial, codes=(code,))).act == RECEIPT_ACTS["E36"]

@@ -122,6 +122,21 @@ async def test_a_chunked_answer_is_put_together_and_a_coded_one_is_not_unpacked(
         assert (await _post(carrier, endpoint)).body == b"abcde"
 
 
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        ("Sun, 22 Nov 2026 12:10:00 GMT", datetime(2026, 11, 22, 12, 10, tzinfo=UTC)),
+        ("yesterday", None),
+        ("Sun, 99 Nov 2026 12:10:00 GMT", None),
+        ("", None),
+    ],
+)
+async def test_the_partners_clock_is_read_where_it_is_told(said: str, read: datetime | None) -> None:
+    response = f"HTTP/1.1 204 No Content\r\nDate: {said}\r\n\r\n".encode()
+    async with _peer(_answer(response)) as endpoint, https_carrier() as carrier:
+        assert (await _post(carrier, endpoint)).date == read
+
+
 async def test_an_endless_answer_is_cut_at_the_limit() -> None:
     async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await _request(reader)
@@ -163,7 +178,7 @@ async def test_a_peer_that_does_not_speak_tls() -> None:
 async def test_a_certificate_that_we_do_not_trust_and_the_same_one_trusted(tmp_path: Path) -> None:
     server, client = contexts(tmp_path)
     async with _peer(_answer(b"HTTP/1.1 204 No Content\r\n\r\n"), server) as endpoint:
-        assert await _fails(endpoint) == ("MB-3203", False)
+        assert await _fails(endpoint) == ("MB-3221", False)
         async with https_carrier(tls=client) as carrier:
             assert (await _post(carrier, endpoint)).status == 204
 

@@ -16,6 +16,7 @@ from broker.message import Client
 from broker.ports import Doors, Site
 from broker.retry import BackOff
 from broker.routing.party import Directory, Party, PartyKind
+from broker.routing.process import Processes
 from broker.store.sqlite import SqliteStore, open_store
 from broker.web.app import make_epj_app, make_partner_app
 from broker.web.bodies import Pace, Room
@@ -108,7 +109,7 @@ async def rig(
         store=store,
         carrier=unused,
         addresses=records,
-        processes=unused,
+        processes=lambda: Processes(by_name={}),
         codes=unused,
         schemas=unused,
         keys=unused,

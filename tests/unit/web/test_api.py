@@ -8,6 +8,7 @@ from hashlib import sha256
 import pytest
 
 from broker import handover, intake
+from broker.diagnosis.receipt_codes import RECEIPT_ACTS
 from broker.errors import Conflict, Unknown
 from broker.handover import Answered
 from broker.intake import Checked, Who
@@ -189,6 +190,8 @@ async def test_a_message_shows_where_it_stands_at_each_receiver(doors: Rig) -> N
         "stopPoint": "K7",
         "sentence": first["sentence"],
         "errorId": "MB-3401",
+        "cause": {"nb": "mottakeren avviste meldingen", "en": "the receiver rejected the message"},
+        "act": {"nb": RECEIPT_ACTS["E35"].nb, "en": RECEIPT_ACTS["E35"].en},
         "nextAttemptAt": None,
         "ball": "epj",
         "late": True,
