@@ -29,17 +29,19 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from broker.errors import Misconfigured
+from broker.lookup.files import others_may_read
 from broker.lookup.shipped import shipped
 from broker.ports import Site
 from broker.retry import BackOff
 from broker.routing.tables import MAX_INT32, duration, read_toml
 
 PREFIX = "BROKER_"
+PASSPHRASE_TEXT = PREFIX + "KEYS_PASSPHRASE_TEXT"
 MB = 1_000_000
 _DURATION = 'an ISO 8601 duration longer than zero, such as "PT30S"'
 _ORGANISATION = 'an organisation number: nine digits in quotes, such as "900000101"'
 # What Kubernetes puts into the environment for a service named "broker", and the file itself.
-_NOT_OURS = re.compile(r"BROKER_(?:CONFIG|SERVICE_(?:HOST|PORT).*|PORT(?:_.*)?)")
+_NOT_OURS = re.compile(r"BROKER_(?:CONFIG|KEYS_PASSPHRASE_TEXT|SERVICE_(?:HOST|PORT).*|PORT(?:_.*)?)")
 _WEIGHTS = (3, 2, 7, 6, 5, 4, 3, 2)  # of an organisation number, modulo 11
 
 
@@ -193,7 +195,7 @@ class Settings(BaseSettings):
     processes: FilePath = Field(default_factory=lambda: shipped("processes"))
     schemas: FilePath = Field(default_factory=lambda: shipped("schemas"))
     keys: FilePath = Path("keys")
-    keys_passphrase: FilePath | None = None  # a file
+    keys_passphrase: FilePath | None = None  # a file; see `passphrase`
     clients: FilePath = Path("clients.toml")
     partner: Listener
     epj: Listener
@@ -282,16 +284,32 @@ def site(settings: Settings, *, software: str, version: str) -> Site:
 
 
 def passphrase(settings: Settings) -> bytes | None:
-    """Return the passphrase of our keys: the first line of its file. Raises Misconfigured."""
-    if settings.keys_passphrase is None:
-        return None
+    """Return what opens our keys: one passphrase, or several with a line each. None where there is none.
+
+    It comes from the first of: the file of keys_passphrase, the credential of that name that the service manager gives
+    ($CREDENTIALS_DIRECTORY), the variable BROKER_KEYS_PASSPHRASE_TEXT. Raises Misconfigured.
+    """
+    path, where = settings.keys_passphrase, "keys_passphrase"
+    if path is None and (folder := os.environ.get("CREDENTIALS_DIRECTORY")):
+        credential = Path(folder) / "keys_passphrase"
+        path = credential if credential.exists() else None
     try:
-        first = settings.keys_passphrase.read_bytes().split(b"\n", 1)[0].rstrip(b"\r")
+        if path is not None:
+            if others_may_read(path):
+                raise Misconfigured(
+                    "every user of the machine may read its file", where=where, hint=f"chmod 600 {path}"
+                )
+            given = path.read_bytes()
+        elif (text := os.environ.get(PASSPHRASE_TEXT)) is not None:
+            given, where = text.encode("utf-8", "surrogateescape"), PASSPHRASE_TEXT
+        else:
+            return None
     except OSError as error:
-        raise Misconfigured(f"the file can't be read ({error.strerror})", where="keys_passphrase") from None
-    if not first:
-        raise Misconfigured("the first line of the file is empty", where="keys_passphrase")
-    return first
+        raise Misconfigured(f"the file can't be read ({error.strerror})", where=where) from None
+    lines = [line for line in given.splitlines() if line]
+    if not lines or not given.splitlines()[0]:
+        raise Misconfigured("the first line is empty", where=where, hint="write one passphrase a line, the first first")
+    return b"\n".join(lines)
 
 
 _PATHS = ("data", "addresses", "processes", "schemas", "keys", "keys_passphrase", "clients")

@@ -30,6 +30,7 @@ def make_client(settings: Settings, *, name: str, hers: Collection[int]) -> str:
 
 
 def _keys(settings: Settings, organisation: Organisation, bits: int, days: int) -> dict[str, str]:
+    given = passphrase(settings)
     try:
         made = new_keys(
             settings.keys,
@@ -38,7 +39,7 @@ def _keys(settings: Settings, organisation: Organisation, bits: int, days: int) 
             now=SystemClock().now(),
             bits=bits,
             days=days,
-            passphrase=passphrase(settings),
+            passphrase=given.splitlines()[0] if given else None,
         )
     except OSError as error:
         raise Misconfigured(f"can't be written ({error.strerror})", where=str(settings.keys)) from None
