@@ -114,6 +114,18 @@ class Listener(_Part):
         return self
 
 
+class EpjListener(Listener):
+    """The door of the EPJ systems, which may show a certificate instead of a token."""
+
+    client_ca: FilePath | None = None  # PEM: who issues the clients' certificates, or these themselves
+
+    @model_validator(mode="after")
+    def _asks_in_tls(self) -> "EpjListener":
+        if self.client_ca is not None and not self.tls:
+            raise _wrong("client_ca together with certificate and key: client certificates are shown in TLS")
+        return self
+
+
 class Organisation(_Part):
     """An organisation hosted here, with its HER-ids; all other HER-ids are partners."""
 
@@ -198,7 +210,7 @@ class Settings(BaseSettings):
     keys_passphrase: FilePath | None = None  # a file; see `passphrase`
     clients: FilePath = Path("clients.toml")
     partner: Listener
-    epj: Listener
+    epj: EpjListener
     workers: Workers = Workers()
     back_off: Pace = Pace()
     breaker: Breaker = Breaker()
@@ -312,6 +324,7 @@ def passphrase(settings: Settings) -> bytes | None:
     return b"\n".join(lines)
 
 
+_DOOR_PATHS = ("certificate", "key", "client_ca")
 _PATHS = ("data", "addresses", "processes", "schemas", "keys", "keys_passphrase", "clients")
 
 
@@ -327,7 +340,7 @@ def _beside(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
         placed.setdefault(key, at(str(Settings.model_fields[key].default)))
     for door in ("partner", "epj"):
         if isinstance(table := values.get(door), dict):
-            placed[door] = {key: at(value) if key in ("certificate", "key") else value for key, value in table.items()}
+            placed[door] = {key: at(value) if key in _DOOR_PATHS else value for key, value in table.items()}
     return placed
 
 
@@ -398,7 +411,7 @@ def _known_keys(steps: tuple[int | str, ...]) -> set[str]:
     fields = Settings.model_fields
     tables: Mapping[str, type[BaseModel]] = {
         "partner": Listener,
-        "epj": Listener,
+        "epj": EpjListener,
         "organisation": Organisation,
         "workers": Workers,
         "back_off": Pace,

@@ -9,7 +9,6 @@ import signal
 import ssl
 import sys
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 from broker import __version__, telemetry
 from broker.config import Listener, Settings, passphrase, site
@@ -18,6 +17,7 @@ from broker.lookup.address_files import AddressFiles
 from broker.lookup.clients_file import ClientsFile
 from broker.lookup.clock import SystemClock
 from broker.lookup.cpu import CpuPool
+from broker.lookup.door_tls import server_tls
 from broker.lookup.key_files import KeyFiles
 from broker.lookup.process_files import ProcessFiles
 from broker.lookup.randomness import SystemRandomness
@@ -131,7 +131,7 @@ async def _run(settings: Settings, stack: AsyncExitStack, broken: asyncio.Future
                 (make_epj_app(doors, clients, room=room, pace=pace), settings.epj),
             ):
                 await listeners.enter_async_context(
-                    listening(app, host=door.host, port=door.port, tls=_tls(door), grace=grace)
+                    listening(app, host=door.host, port=door.port, tls=_tls(settings, door), grace=grace)
                 )
             telemetry.started(version=doors.site.version, environment=doors.site.environment)
             reason = await _until_stopped(broken)
@@ -174,16 +174,10 @@ def _codes() -> Codes:
         raise Misconfigured("a code list can't be read", where=str(folder), hint="install the package anew") from None
 
 
-def _tls(door: Listener) -> ssl.SSLContext | None:
-    """Return the server's TLS context (1.2 or newer), or None for plain HTTP. Raises Misconfigured."""
+def _tls(settings: Settings, door: Listener) -> ssl.SSLContext | None:
+    """Return the TLS context of a door, or None for plain HTTP. Raises Misconfigured."""
     if door.certificate is None or door.key is None:
         return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(Path(door.certificate), Path(door.key))
-    except (OSError, ssl.SSLError):
-        raise Misconfigured(
-            "certificate and key can't be read, or do not belong together", where=str(door.certificate)
-        ) from None
-    return context
+    client_ca = settings.epj.client_ca if door is settings.epj else None
+    passphrases = (passphrase(settings) or b"").splitlines()
+    return server_tls(door.certificate, door.key, client_ca=client_ca, passphrases=passphrases)

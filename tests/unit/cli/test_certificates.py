@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from broker.cli.certificate_commands import _WORDS
 from broker.cli.main import main
+from broker.lookup.clients_file import ClientsFile
+from broker.lookup.clock import SystemClock
 from broker.lookup.new_keys import new_keys
 from broker.sealing.certificates import Use
 from tests.certificates import key_pair
@@ -36,7 +38,7 @@ def partner(site: Path) -> Path:
 
 
 def ours(site: Path, days: int, *, since: int = 1) -> None:
-    now = datetime.now(UTC) - timedelta(days=since)  # noqa: TID251 - as the command itself does
+    now = SystemClock().now() - timedelta(days=since)
     new_keys(site / "keys", organisation=NUMBER, name="Fjordvik", now=now, bits=2048, days=days + since)
 
 
@@ -124,3 +126,36 @@ def test_the_table_fits_eighty_columns(site: Path, partner: Path) -> None:
     assert max(len(line) for line in lines) <= 80
     assert any("Fjordvik" in line and "signering" in line for line in lines)
     assert os.linesep.join(lines).count("…") == 0
+
+
+def test_a_roll_over_as_an_operator_does_it(run: Run, site: Path, partner: Path) -> None:
+    ours(site, 40, since=400)
+    day = (SystemClock().now() + timedelta(days=20)).date()
+    assert run("certificates").exit_code == 0
+    assert "order" in run("certificates").output
+    assert run("keys", "new", "--bits", "2048", "--from", day.isoformat()).exit_code == 0
+    told = run("certificates")
+    assert told.exit_code == 0
+    assert f"next (from {day})" in told.output
+    assert "order" not in told.output
+    late = (SystemClock().now() + timedelta(days=39)).date()
+    (site / "keys" / NUMBER / f"signing-{day}.pem").rename(site / "keys" / NUMBER / f"signing-{late}.pem")
+    (site / "keys" / NUMBER / f"signing-{day}.crt").rename(site / "keys" / NUMBER / f"signing-{late}.crt")
+    told = run("certificates")
+    assert told.exit_code == 1
+    assert "Let the next one sign from" in told.output
+
+
+def test_a_client_that_shows_a_certificate_is_added(run: Run, site: Path) -> None:
+    certificate = key_pair("an EPJ", Use.SIGN).certificate
+    (site / "epj.crt").write_bytes(certificate.public_bytes(Encoding.PEM))
+    told = run("clients", "add", "EPJ", "--her", str(OURS), "--certificate", "epj.crt")
+    assert told.exit_code == 0, told.output
+    found = ClientsFile(site / "clients.toml").by_certificate(
+        certificate.public_bytes(Encoding.DER), datetime(2026, 11, 22, tzinfo=UTC)
+    )
+    assert found is not None
+    assert (found.name, found.hers) == ("EPJ", frozenset({OURS}))
+    again = run("clients", "add", "Other", "--her", str(OURS), "--certificate", "epj.crt")
+    assert (again.exit_code, "with that certificate" in again.output) == (2, True)
+    assert run("clients", "add", "New", "--her", str(OURS), "--certificate", "absent.crt").exit_code == 2
