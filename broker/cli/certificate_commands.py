@@ -48,7 +48,6 @@ _WORDS: Final = {
     "use.encryption": ("kryptering", "encryption"),
     "use.tls": ("TLS", "TLS"),
     "state.used": ("i bruk", "in use"),
-    "state.next": ("neste", "next"),
     "state.kept": ("beholdt", "kept"),
     "state.ended": ("utløpt", "ended"),
     "state.unusable": ("ubrukelig", "unusable"),
@@ -172,7 +171,7 @@ class Seen:
             level = _say(f"level.{int(each.level)}", language)
             shared = (
                 f"[{style}]{level}[/]" if (style := _STYLES[each.level]) else level,
-                escape(_who(each)),
+                escape(_who(each) if wide else each.holder),
                 _say(f"use.{each.purpose}", language),
             )
             if not each.held:
@@ -192,6 +191,7 @@ class Seen:
 
     def _explain(self, each: "Forecast", console: "Console", language: "Language") -> None:
         from rich.markup import escape
+        from rich.padding import Padding
 
         left = each.days_left(self._at)
         lasts = _say("none", language) if left is None else _say("lasts", language).format(left)
@@ -200,8 +200,11 @@ class Seen:
         style = _STYLES[each.level] or "bold"
         head = f"[{style}]{escape(_who(each))}, {_say(f'use.{each.purpose}', language)}: {lasts}[/]"
         console.print(head)
-        console.print(f"  {_say('over' if left is None else 'when', language)}: {escape(fails)}.")
-        console.print(f"  {_say('do', language)}: {escape(act)}.")
+        for line in (
+            f"{_say('over' if left is None else 'when', language)}: {escape(fails)}.",
+            f"{_say('do', language)}: {escape(act)}.",
+        ):
+            console.print(Padding(line, (0, 0, 0, 2)))
 
 
 def _doors(settings: "Settings") -> "tuple[dict[str, tuple[str, Certificate]], list[Misconfigured]]":
@@ -257,9 +260,8 @@ def _holder(each: "Forecast", at: "datetime") -> dict[str, Any]:
 
 
 def _cells(held: "Held", language: "Language") -> tuple[str, str, str]:
-    state = _say(f"state.{held.state}", language)
-    if held.state == "next":
-        state += f" ({_say('from', language)} {held.begins:%F})"
+    dated = f"{_say('from', language)} {held.begins:%F}"
+    state = dated if held.state == "next" else _say(f"state.{held.state}", language)
     return state, str(held.days_left), f"{held.certificate.not_valid_after_utc:%F}"
 
 

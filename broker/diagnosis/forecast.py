@@ -202,7 +202,7 @@ def _forecast(
         organisation=own.number,
         purpose=purpose,
         serves=own.hers,
-        held=tuple(held),
+        held=_in_order(held),
         lasts_until=until,
         level=level,
         fails=fails,
@@ -321,9 +321,9 @@ def _of_partner(
         organisation=number,
         purpose=Purpose.SIGN if use is Use.SIGN else Purpose.ENCRYPT,
         serves=tuple(unit.her_id for unit in units),
-        held=tuple(
+        held=_in_order(
             _held_partner(each, use, at, used=each is newest or use is Use.SIGN, source=holder.source)
-            for each in sorted(pinned, key=lambda each: each.not_valid_before_utc, reverse=True)
+            for each in pinned
         ),
         lasts_until=until,
         level=level,
@@ -345,6 +345,12 @@ def _held_partner(certificate: Certificate, use: Use, at: datetime, *, used: boo
 
 
 # --- what both share ---
+
+
+def _in_order(held: Iterable[Held]) -> tuple[Held, ...]:
+    """Return what is used now first, then what is next."""
+    order = list(State)
+    return tuple(sorted(held, key=lambda each: (order.index(each.state), each.begins)))
 
 
 def _pinned(party: Party, use: Use) -> tuple[Certificate, ...]:

@@ -110,8 +110,8 @@ def test_a_next_certificate_counts_where_it_leaves_no_gap(
 
 def test_what_is_used_now_and_what_is_next_is_said() -> None:
     found = signing(generation(-400, -1), generation(-100, 40), generation(-1, 700, starts=20))
-    assert [each.state for each in found.held] == [State.ENDED, State.USED, State.NEXT]
-    assert found.held[2].begins == day(20)
+    assert [each.state for each in found.held] == [State.USED, State.NEXT, State.ENDED]
+    assert found.held[1].begins == day(20)
     assert found.level is Level.FINE
 
 
@@ -158,9 +158,9 @@ def test_of_a_partners_two_certificates_the_newest_is_sealed_for_and_both_are_tr
     )
     found = forecast([own(generation(-1, 500))], directory, doors={}, at=NOW)
     states = [each.state for each in one(found, Purpose.ENCRYPT, ours=False).held]
-    assert states == [State.NEXT, State.USED, State.KEPT]
+    assert states == [State.USED, State.NEXT, State.KEPT]
     states = [each.state for each in one(found, Purpose.SIGN, ours=False).held]
-    assert states == [State.NEXT, State.USED, State.USED]
+    assert states == [State.USED, State.USED, State.NEXT]
 
 
 def test_a_partner_without_certificates_is_named_once_and_one_without_an_agreement_never() -> None:
