@@ -263,7 +263,7 @@ def _of_door(door: str, source: str, certificate: Certificate, at: datetime, lim
         lasts_until=until,
         level=level,
         fails=Text(nb=f"{who.nb} når oss ikke (TLS)", en=f"{who.en} do not reach us (TLS)"),
-        act=Text(nb=f"Forny {source} og start på nytt", en=f"Renew {source} and restart") if level else None,
+        act=Text(nb=f"Forny {source}", en=f"Renew {source}") if level else None,
     )
 
 

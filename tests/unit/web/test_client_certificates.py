@@ -1,5 +1,6 @@
 """Client certificates as an alternative to tokens, over real TLS."""
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,9 +16,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from broker.config import load
+from broker.daemon import _tls
 from broker.errors import Misconfigured
 from broker.lookup.clients_file import ClientsFile, add_certificate_client, add_client
-from broker.lookup.door_tls import server_tls
+from broker.lookup.door_tls import DoorTls, server_tls
 from broker.sealing.certificates import Use, new_certificate
 from broker.web.app import make_epj_app
 from broker.web.bodies import Pace, Room
@@ -220,3 +223,42 @@ def test_a_client_ca_that_holds_no_certificate_stops_the_start(tmp_path: Path, c
         (tmp_path / "ca.pem").write_bytes(content)
     with pytest.raises(Misconfigured, match="holds no certificates"):
         server_tls(certificate, key, client_ca=tmp_path / "ca.pem")
+
+
+async def test_a_doors_renewed_certificate_is_taken_up_while_it_serves(doors: Rig, tmp_path: Path) -> None:
+    files = keep(tmp_path, "server", own("server"))
+    tls = DoorTls(*files)
+    app = make_epj_app(doors.doors, ClientsFile(tmp_path / "none"), room=Room(), pace=Pace())
+
+    async def shown(port: int) -> str:
+        return await asyncio.to_thread(ssl.get_server_certificate, ("127.0.0.1", port))
+
+    async with listening(app, host="127.0.0.1", port=0, tls=tls.context, grace=1) as port:
+        first = await shown(port)
+        assert not tls.look()
+        files[0].write_bytes(own("other").public_bytes(Encoding.PEM))  # without its key yet
+        assert tls.look()
+        assert "do not belong together" in tls.problems[0].why
+        assert await shown(port) == first
+        files[1].write_bytes(rsa_key("tls other").private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        assert tls.look()
+        assert tls.problems == ()
+        assert await shown(port) == own("other").public_bytes(Encoding.PEM).decode()
+        files[0].unlink()
+        assert tls.look()
+        assert await shown(port) == own("other").public_bytes(Encoding.PEM).decode()
+
+
+def test_the_settings_lead_to_the_tls_of_each_door(tmp_path: Path) -> None:
+    keep(tmp_path, "server", own("server"))
+    (tmp_path / "ca.pem").write_bytes(own("pinned").public_bytes(Encoding.PEM))
+    door = 'port = 0\ncertificate = "server.crt"\nkey = "server.key"\n'
+    (tmp_path / "broker.toml").write_text(
+        f'environment = "test"\n[partner]\n{door}[epj]\n{door}client_ca = "ca.pem"\n'
+        f'[[organisation]]\nnumber = "987654321"\nname = "Fjordvik"\nhers = [{OURS}]\n'
+    )
+    settings = load(tmp_path / "broker.toml")
+    epj, partner = _tls(settings, settings.epj), _tls(settings, settings.partner)
+    assert epj is not None
+    assert partner is not None
+    assert (epj.context.verify_mode, partner.context.verify_mode) == (ssl.CERT_OPTIONAL, ssl.CERT_NONE)
