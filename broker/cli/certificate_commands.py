@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from broker.cli.common import CONFIG, JSON_LINES, Said, console, print_lines
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from cryptography.x509 import Certificate
@@ -59,17 +61,10 @@ _STYLES: Final = ("green", "", "yellow", "bold red")
 @click.command("certificates")
 @click.option("--warning", type=click.IntRange(0, 3650), default=30, show_default=True, help="Days: exit code 1.")
 @click.option("--critical", type=click.IntRange(0, 3650), default=7, show_default=True, help="Days: exit code 2.")
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    envvar="BROKER_CONFIG",
-    default=Path("broker.toml"),
-    show_default=True,
-    help="The settings file; BROKER_CONFIG names it too.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@CONFIG
+@JSON_LINES
 @click.pass_obj
-def certificates(said: Any, warning: int, critical: int, config: Path, as_json: bool) -> None:
+def certificates(said: Said, warning: int, critical: int, config: Path, as_json: bool) -> None:
     """Show every certificate, ours and our partners': days left, what is used now, what fails when it ends.
 
     A next certificate that is in place counts. Sixty days before the end it is time to order. No daemon need run.
@@ -86,13 +81,9 @@ def certificates(said: Any, warning: int, critical: int, config: Path, as_json: 
         raise click.UsageError("--critical must be no more days than --warning")
     seen = Seen.of(load(config), warning=warning, critical=critical)
     if as_json:
-        import json
-
-        click.echo(json.dumps(seen.as_json(), ensure_ascii=False, indent=2))
+        print_lines(seen.lines())
     else:
-        from rich.console import Console
-
-        seen.show(Console(width=None if sys.stdout.isatty() else 200, highlight=False), said.language)
+        seen.show(console(), said.language)
     sys.exit(seen.exit_code)
 
 
@@ -144,14 +135,10 @@ class Seen:
         worst = max((int(each.level) for each in self._forecasts), default=0)
         return CRITICAL if worst == 3 else WARNING if worst == 2 or self._problems else 0
 
-    def as_json(self) -> dict[str, Any]:
-        """Return all of it for programs."""
-        return {
-            "at": self._at.isoformat(),
-            "exitCode": self.exit_code,
-            "holders": [_holder(each, self._at) for each in self._forecasts],
-            "problems": [{"where": each.where, "why": each.why, "hint": each.hint} for each in self._problems],
-        }
+    def lines(self) -> "Iterator[dict[str, Any]]":
+        """Give all of it for programs: a holder a line, then a file that can't be read a line."""
+        yield from (_holder(each, self._at) for each in self._forecasts)
+        yield from ({"where": each.where, "why": each.why, "hint": each.hint} for each in self._problems)
 
     def show(self, console: "Console", language: "Language") -> None:
         """Print a table, the nearest end first, and then what fails and what to do."""
