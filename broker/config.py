@@ -29,17 +29,19 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from broker.errors import Misconfigured
+from broker.lookup.files import others_may_read
 from broker.lookup.shipped import shipped
 from broker.ports import Site
 from broker.retry import BackOff
 from broker.routing.tables import MAX_INT32, duration, read_toml
 
 PREFIX = "BROKER_"
+PASSPHRASE_TEXT = PREFIX + "KEYS_PASSPHRASE_TEXT"
 MB = 1_000_000
 _DURATION = 'an ISO 8601 duration longer than zero, such as "PT30S"'
 _ORGANISATION = 'an organisation number: nine digits in quotes, such as "900000101"'
 # What Kubernetes puts into the environment for a service named "broker", and the file itself.
-_NOT_OURS = re.compile(r"BROKER_(?:CONFIG|SERVICE_(?:HOST|PORT).*|PORT(?:_.*)?)")
+_NOT_OURS = re.compile(r"BROKER_(?:CONFIG|KEYS_PASSPHRASE_TEXT|SERVICE_(?:HOST|PORT).*|PORT(?:_.*)?)")
 _WEIGHTS = (3, 2, 7, 6, 5, 4, 3, 2)  # of an organisation number, modulo 11
 
 
@@ -109,6 +111,18 @@ class Listener(_Part):
             raise _wrong(
                 "certificate and key (TLS) for an address that others can reach; plain = true where TLS ends before it"
             )
+        return self
+
+
+class EpjListener(Listener):
+    """The door of the EPJ systems, which may show a certificate instead of a token."""
+
+    client_ca: FilePath | None = None  # PEM: who issues the clients' certificates, or these themselves
+
+    @model_validator(mode="after")
+    def _asks_in_tls(self) -> "EpjListener":
+        if self.client_ca is not None and not self.tls:
+            raise _wrong("client_ca together with certificate and key: client certificates are shown in TLS")
         return self
 
 
@@ -193,10 +207,10 @@ class Settings(BaseSettings):
     processes: FilePath = Field(default_factory=lambda: shipped("processes"))
     schemas: FilePath = Field(default_factory=lambda: shipped("schemas"))
     keys: FilePath = Path("keys")
-    keys_passphrase: FilePath | None = None  # a file
+    keys_passphrase: FilePath | None = None  # a file; see `passphrase`
     clients: FilePath = Path("clients.toml")
     partner: Listener
-    epj: Listener
+    epj: EpjListener
     workers: Workers = Workers()
     back_off: Pace = Pace()
     breaker: Breaker = Breaker()
@@ -282,18 +296,35 @@ def site(settings: Settings, *, software: str, version: str) -> Site:
 
 
 def passphrase(settings: Settings) -> bytes | None:
-    """Return the passphrase of our keys: the first line of its file. Raises Misconfigured."""
-    if settings.keys_passphrase is None:
-        return None
+    """Return what opens our keys: one passphrase, or several with a line each. None where there is none.
+
+    It comes from the first of: the file of keys_passphrase, the credential of that name that the service manager gives
+    ($CREDENTIALS_DIRECTORY), the variable BROKER_KEYS_PASSPHRASE_TEXT. Raises Misconfigured.
+    """
+    path, where = settings.keys_passphrase, "keys_passphrase"
+    if path is None and (folder := os.environ.get("CREDENTIALS_DIRECTORY")):
+        credential = Path(folder) / "keys_passphrase"
+        path = credential if credential.exists() else None
     try:
-        first = settings.keys_passphrase.read_bytes().split(b"\n", 1)[0].rstrip(b"\r")
+        if path is not None:
+            if others_may_read(path):
+                raise Misconfigured(
+                    "every user of the machine may read its file", where=where, hint=f"chmod 600 {path}"
+                )
+            given = path.read_bytes()
+        elif (text := os.environ.get(PASSPHRASE_TEXT)) is not None:
+            given, where = text.encode("utf-8", "surrogateescape"), PASSPHRASE_TEXT
+        else:
+            return None
     except OSError as error:
-        raise Misconfigured(f"the file can't be read ({error.strerror})", where="keys_passphrase") from None
-    if not first:
-        raise Misconfigured("the first line of the file is empty", where="keys_passphrase")
-    return first
+        raise Misconfigured(f"the file can't be read ({error.strerror})", where=where) from None
+    lines = [line for line in given.splitlines() if line]
+    if not lines or not given.splitlines()[0]:
+        raise Misconfigured("the first line is empty", where=where, hint="write one passphrase a line, the first first")
+    return b"\n".join(lines)
 
 
+_DOOR_PATHS = ("certificate", "key", "client_ca")
 _PATHS = ("data", "addresses", "processes", "schemas", "keys", "keys_passphrase", "clients")
 
 
@@ -309,7 +340,7 @@ def _beside(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
         placed.setdefault(key, at(str(Settings.model_fields[key].default)))
     for door in ("partner", "epj"):
         if isinstance(table := values.get(door), dict):
-            placed[door] = {key: at(value) if key in ("certificate", "key") else value for key, value in table.items()}
+            placed[door] = {key: at(value) if key in _DOOR_PATHS else value for key, value in table.items()}
     return placed
 
 
@@ -380,7 +411,7 @@ def _known_keys(steps: tuple[int | str, ...]) -> set[str]:
     fields = Settings.model_fields
     tables: Mapping[str, type[BaseModel]] = {
         "partner": Listener,
-        "epj": Listener,
+        "epj": EpjListener,
         "organisation": Organisation,
         "workers": Workers,
         "back_off": Pace,

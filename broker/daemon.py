@@ -6,10 +6,8 @@ the worker has under way records its outcome; then the store closes. A store tha
 
 import asyncio
 import signal
-import ssl
 import sys
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 from broker import __version__, telemetry
 from broker.config import Listener, Settings, passphrase, site
@@ -18,6 +16,7 @@ from broker.lookup.address_files import AddressFiles
 from broker.lookup.clients_file import ClientsFile
 from broker.lookup.clock import SystemClock
 from broker.lookup.cpu import CpuPool
+from broker.lookup.door_tls import DoorTls
 from broker.lookup.key_files import KeyFiles
 from broker.lookup.process_files import ProcessFiles
 from broker.lookup.randomness import SystemRandomness
@@ -75,6 +74,7 @@ async def _run(settings: Settings, stack: AsyncExitStack, broken: asyncio.Future
     processes = ProcessFiles(settings.processes)
     keys = KeyFiles(settings.keys, settings.hosted, passphrase=passphrase(settings))
     clients = ClientsFile(settings.clients)
+    doors_tls = {"partner": _tls(settings, settings.partner), "epj": _tls(settings, settings.epj)}
     cpu = CpuPool(settings.workers.cpu_threads)
     stack.callback(cpu.close)
     store = await open_store(
@@ -139,16 +139,21 @@ async def _run(settings: Settings, stack: AsyncExitStack, broken: asyncio.Future
                 ("clients", clients),
             )
         ]
+        watchers += [
+            tasks.create_task(tls.watch(settings.reload), name=f"tls of {name}")
+            for name, tls in doors_tls.items()
+            if tls is not None
+        ]
         async with AsyncExitStack() as listeners:
             grace = settings.timeouts.stop.total_seconds()
             operators = make_operator_app(doors, store, closed=worker.closed, alarms=around.conditions)
             await listeners.enter_async_context(operator_socket(operators, settings.socket))
-            for app, door in (
-                (make_partner_app(doors, room=room, pace=pace), settings.partner),
-                (make_epj_app(doors, clients, room=room, pace=pace), settings.epj),
+            for app, door, tls in (
+                (make_partner_app(doors, room=room, pace=pace), settings.partner, doors_tls["partner"]),
+                (make_epj_app(doors, clients, room=room, pace=pace), settings.epj, doors_tls["epj"]),
             ):
                 await listeners.enter_async_context(
-                    listening(app, host=door.host, port=door.port, tls=_tls(door), grace=grace)
+                    listening(app, host=door.host, port=door.port, tls=tls.context if tls else None, grace=grace)
                 )
             telemetry.started(version=doors.site.version, environment=doors.site.environment)
             reason = await _until_stopped(broken)
@@ -191,16 +196,10 @@ def _codes() -> Codes:
         raise Misconfigured("a code list can't be read", where=str(folder), hint="install the package anew") from None
 
 
-def _tls(door: Listener) -> ssl.SSLContext | None:
-    """Return the server's TLS context (1.2 or newer), or None for plain HTTP. Raises Misconfigured."""
+def _tls(settings: Settings, door: Listener) -> DoorTls | None:
+    """Return the TLS of a door, or None for plain HTTP. Raises Misconfigured."""
     if door.certificate is None or door.key is None:
         return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(Path(door.certificate), Path(door.key))
-    except (OSError, ssl.SSLError):
-        raise Misconfigured(
-            "certificate and key can't be read, or do not belong together", where=str(door.certificate)
-        ) from None
-    return context
+    client_ca = settings.epj.client_ca if door is settings.epj else None
+    passphrases = (passphrase(settings) or b"").splitlines()
+    return DoorTls(door.certificate, door.key, client_ca=client_ca, passphrases=passphrases)

@@ -183,6 +183,9 @@ class Clients(Protocol):
     def by_token(self, token: str) -> Client | None:
         """Return the client of a bearer token, or None. Compares hashes in constant time."""
 
+    def by_certificate(self, der: bytes, at: datetime) -> Client | None:
+        """Return the client of a certificate that TLS has verified, or None; also None where it is over at `at`."""
+
 
 class Keys(Protocol):
     """Our own keys, by organisation."""

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from broker.cli import exits, reading_commands
+from broker.cli.certificate_commands import certificates
 from broker.cli.common import CONFIG, Said, console, fail
 from broker.cli.words import language
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from broker.config import Settings
     from broker.errors import BrokerError
 
@@ -127,19 +130,25 @@ def keys() -> None:
 @click.option("--organisation", help="Organisation number; else every one of the settings.")
 @click.option("--bits", type=click.Choice(["2048", "3072", "4096"]), default="3072", show_default=True)
 @click.option("--days", type=click.IntRange(1, 3650), default=730, show_default=True, help="How long they are valid.")
+@click.option(
+    "--from",
+    "starts",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Day from which they sign; else at once.",
+)
 @CONFIG
 @_JSON
-def new(organisation: str | None, bits: str, days: int, config: Path, as_json: bool) -> None:
+def new(organisation: str | None, bits: str, days: int, starts: "datetime | None", config: Path, as_json: bool) -> None:
     """Make a signing and an encryption key, each with a self-signed certificate, and the site's key where it lacks.
 
     What is there already stays: new keys are another generation beside it.
 
     \b
-    Example: broker keys new --organisation 900000101 --bits 2048
+    Example: broker keys new --organisation 900000101 --from 2027-01-15
     """
     from broker.cli.make import make_keys
 
-    made = make_keys(_load(config), organisation=organisation, bits=int(bits), days=days)
+    made = make_keys(_load(config), organisation=organisation, bits=int(bits), days=days, starts=starts)
     if as_json:
         _print_json(made)
     else:
@@ -155,22 +164,37 @@ def clients() -> None:
 @clients.command("add")
 @click.argument("name")
 @click.option("--her", "hers", type=int, multiple=True, required=True, help="A HER-id that it speaks for; repeatable.")
+@click.option(
+    "--certificate",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Its client certificate (PEM), which it shows instead of a token.",
+)
 @CONFIG
 @_JSON
-def add(name: str, hers: tuple[int, ...], config: Path, as_json: bool) -> None:
-    """Add the client NAME and print its token, once: only its hash is kept.
+def add(name: str, hers: tuple[int, ...], certificate: Path | None, config: Path, as_json: bool) -> None:
+    """Add the client NAME and print its token, once: only its hash is kept. With --certificate it has no token.
 
     \b
     Example: broker clients add "EPJ Fjordvik" --her 8000102 --her 8000103
     """
-    from broker.cli.make import make_client
+    from broker.cli.make import make_certificate_client, make_client
 
+    if certificate is not None:
+        found = make_certificate_client(_load(config), name=name, hers=hers, certificate=certificate)
+        if as_json:
+            _print_json({"name": name, "hers": sorted(hers), "certificateSha256": found})
+        else:
+            click.echo(f"SHA-256 {found}")
+        return
     token = make_client(_load(config), name=name, hers=hers)
     if as_json:
         _print_json({"name": name, "hers": sorted(hers), "token": token})
     else:
         click.echo(token)
         click.echo("Keep it now: it can't be shown again.", err=True)
+
+
+main.add_command(certificates)
 
 
 def _load(config: Path) -> "Settings":

@@ -122,11 +122,11 @@ DOOR: Final = (
         NOT_AUTHENTICATED,
         "not-authenticated",
         Ball.EPJ,
-        "gyldig token mangler",
-        "a valid token is missing",
+        "gyldig token eller klientsertifikat mangler",
+        "a valid token or client certificate is missing",
         act=(
-            "Send et gyldig token i Authorization: Bearer.",
-            "Send a valid token in Authorization: Bearer.",
+            "Send et gyldig token i Authorization: Bearer, eller vis et klientsertifikat som er ført opp.",
+            "Send a valid token in Authorization: Bearer, or show a client certificate that is listed.",
         ),
     ),
     cause(

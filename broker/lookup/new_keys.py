@@ -2,7 +2,7 @@
 
 import secrets
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -40,15 +40,17 @@ def new_keys(
     bits: int = 3072,
     days: int = 730,
     passphrase: bytes | None = None,
+    starts: date | None = None,
 ) -> NewKeys:
     """Make a signing and an encryption key of `bits` for an organisation, each with a certificate for `days` days.
 
     They stand in `folder`/`organisation`; a generation that is there already stays, and the new one gets the next
-    number. Key files are for their owner alone (0600). Raises OSError, and ValueError for a wrong organisation number.
+    number, or `starts`: the day from which it is to sign. Key files are for their owner alone (0600). Raises OSError,
+    and ValueError for a wrong organisation number.
     """
     own = folder / organisation
     own.mkdir(mode=0o700, parents=True, exist_ok=True)
-    suffix = _next_generation(own)
+    suffix = _next_generation(own) if starts is None else f"-{starts:%Y-%m-%d}"
     signing = _pair(own / f"{SIGNING}{suffix}", Use.SIGN, organisation, name, now, bits, days, passphrase)
     encryption = _pair(own / f"{ENCRYPTION}{suffix}", Use.ENCRYPT, organisation, name, now, bits, days, passphrase)
     return NewKeys(

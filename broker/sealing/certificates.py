@@ -69,7 +69,7 @@ def _reason(certificate: x509.Certificate, use: Use, at: datetime) -> Reason | N
         return Reason.NOT_RSA
     if public.key_size < MIN_RSA_BITS:
         return Reason.WEAK_KEY
-    if not _has_usage(certificate, use):
+    if not has_usage(certificate, use):
         return Reason.WRONG_USAGE
     if at < certificate.not_valid_before_utc:
         return Reason.NOT_YET_VALID
@@ -79,7 +79,8 @@ def _reason(certificate: x509.Certificate, use: Use, at: datetime) -> Reason | N
 
 
 @lru_cache(maxsize=4096)
-def _has_usage(certificate: x509.Certificate, use: Use) -> bool:
+def has_usage(certificate: x509.Certificate, use: Use) -> bool:
+    """Say whether the certificate's KeyUsage (RFC 5280, 4.2.1.3) permits `use`."""
     try:
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
     except x509.ExtensionNotFound:

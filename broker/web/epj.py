@@ -6,18 +6,19 @@ A client knows only its own HER-ids; anything else is answered as if it were not
 import base64
 from typing import Final
 
-from aiohttp import hdrs, web
+from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from broker import handover, intake
 from broker.diagnosis import CAUSES, causes
 from broker.envelope.xml import parse
 from broker.errors import Conflict, Unknown
-from broker.message import Client, InboxItem, Message
+from broker.message import InboxItem, Message
 from broker.ports import Clients, Doors
 from broker.receipts.apprec import parse as parse_apprec
 from broker.validation.documents import DocumentRefused
 from broker.web import inputs, shapes
+from broker.web.authentication import client_of
 from broker.web.bodies import MAX_DOCUMENT, MAX_JSON, Pace, read_body
 from broker.web.frame import CLIENT, SHARE
 from broker.web.problems import Problem, Stop, problem_of, stop
@@ -62,18 +63,10 @@ class EpjDoor:
         @web.middleware
         async def authenticated(request: web.Request, handler: Handler) -> web.StreamResponse:
             if request.path.startswith(f"{PREFIX}/"):
-                request[CLIENT] = self._client(request)
+                request[CLIENT] = client_of(request, self._clients, self._doors.clock.now())
             return await handler(request)
 
         return authenticated
-
-    def _client(self, request: web.Request) -> Client:
-        given = request.headers.getall(hdrs.AUTHORIZATION, [])
-        scheme, _, token = given[0].partition(" ") if len(given) == 1 else ("", "", "")
-        client = self._clients.by_token(token.strip()) if scheme.lower() == "bearer" and token.strip() else None
-        if client is None:
-            raise stop(401, causes.NOT_AUTHENTICATED, "Gyldig token mangler.", "A valid token is missing.")
-        return client
 
     # --- out ---
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from broker.cli.main import main
-from broker.lookup import key_files
+from broker.lookup.key_containers import load_key_file
 from broker.lookup.key_files import KeyFiles
 from broker.sealing.keys import KeyPair
 from broker.store import sqlite, writer
@@ -24,8 +24,8 @@ def slow_key_load() -> None:
 
     def signing(self: KeyFiles, her_id: int, at: datetime) -> KeyPair:
         pair = kept(self, her_id, at)
-        path = next(path for path, known in self._pairs.items() if known is pair)
-        return key_files._load(path, None)
+        path = next(path for path, known in self._loaded.items() if known[0].pair is pair)
+        return load_key_file(path, ())[0]
 
     KeyFiles.signing = signing  # type: ignore[method-assign]
 

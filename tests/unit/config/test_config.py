@@ -245,16 +245,49 @@ def test_a_file_that_is_not_toml_is_named(tmp_path: Path, content: bytes, words:
         load(tmp_path / "absent.toml")
 
 
-def test_the_passphrase_is_the_first_line_of_its_file(tmp_path: Path) -> None:
+def test_client_certificates_are_asked_for_at_the_epjs_door_alone_and_in_tls(tmp_path: Path) -> None:
+    tls = '\nport = 8080\ncertificate = "epj.crt"\nkey = "epj.key"\nclient_ca = "clients.pem"'
+    settings = read(tmp_path, GOOD.replace("\nport = 8080", tls))
+    assert settings.epj.client_ca == tmp_path / "clients.pem"
+    with pytest.raises(Misconfigured, match="client_ca together with certificate and key"):
+        read(tmp_path, GOOD.replace("\nport = 8080", '\nport = 8080\nclient_ca = "clients.pem"'))
+    with pytest.raises(Misconfigured, match="no setting has this name"):
+        read(tmp_path, GOOD.replace("\nport = 8443", '\nport = 8443\nclient_ca = "clients.pem"'))
+
+
+def test_the_passphrases_stand_in_a_file_that_others_can_not_read(tmp_path: Path) -> None:
     settings = read(tmp_path, GOOD)
     with pytest.raises(Misconfigured, match="can't be read"):
         passphrase(settings)
-    (tmp_path / "secret.txt").write_bytes(b"correct horse\r\nsecond\n")
-    assert passphrase(settings) == b"correct horse"
+    file = tmp_path / "secret.txt"
+    file.write_bytes(b"correct horse\r\nbattery\n")
+    file.chmod(0o644)
+    with pytest.raises(Misconfigured, match="every user") as caught:
+        passphrase(settings)
+    assert "horse" not in f"{caught.value} {caught.value.hint}"
+    file.chmod(0o640)
+    assert passphrase(settings) == b"correct horse\nbattery"
     assert "horse" not in repr(settings)
-    (tmp_path / "secret.txt").write_bytes(b"\n")
+    file.write_bytes(b"\n")
     with pytest.raises(Misconfigured, match="empty"):
         passphrase(settings)
+
+
+def test_the_passphrase_may_come_from_the_service_manager_or_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    settings = read(tmp_path, GOOD.replace('keys_passphrase = "secret.txt"\n', ""))
+    assert passphrase(settings) is None
+    monkeypatch.setenv("BROKER_KEYS_PASSPHRASE_TEXT", "from the environment")
+    assert passphrase(read(tmp_path, GOOD.replace('keys_passphrase = "secret.txt"\n', ""))) == b"from the environment"
+    credential = tmp_path / "keys_passphrase"
+    credential.write_bytes(b"from the service manager")
+    credential.chmod(0o400)
+    assert passphrase(settings) == b"from the service manager"
+    (tmp_path / "secret.txt").write_bytes(b"from the file")
+    (tmp_path / "secret.txt").chmod(0o600)
+    assert passphrase(read(tmp_path, GOOD)) == b"from the file"
 
 
 def test_the_stories_get_what_they_need(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Whose a token is: hashed at rest, shown once, bound to HER-ids."""
 
 import hmac
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,10 @@ GOOD = f'[[client]]\nname = "EPJ"\ntoken_sha256 = "{HASH}"\nhers = [1]\n'
         ('name = "EPJ"', "", "client[1].name"),
         ("[[client]]", "[[cliemt]]", "cliemt"),
         ("hers", "token = 1\nhers", "client[1].token"),
+        (f'token_sha256 = "{HASH}"', "", "client[1].token_sha256"),
+        ("token_sha256", "certificate_sha256", "client[1].certificate_sha256"),
+        (f'token_sha256 = "{HASH}"', 'certificate_sha256 = ["AB:CD"]', "client[1].certificate_sha256"),
+        (f'token_sha256 = "{HASH}"', 'certificate_subject = "Fjordvik"', "client[1].certificate_subject"),
     ],
 )
 def test_a_mistake_names_its_place_and_no_value(tmp_path: Path, right: str, wrong: str, place: str) -> None:
@@ -103,6 +108,27 @@ def test_a_mistake_names_its_place_and_no_value(tmp_path: Path, right: str, wron
         ClientsFile(path)
     assert caught.value.where == f"clients.toml: {place}"
     assert "secret-token" not in str(caught.value) + caught.value.hint
+
+
+BY_PRINT = GOOD.replace(f'token_sha256 = "{HASH}"', f'certificate_sha256 = ["{HASH}"]')
+BY_SUBJECT = GOOD.replace(f'token_sha256 = "{HASH}"', 'certificate_subject = "CN=epj,O=Fjordvik"')
+
+
+@pytest.mark.parametrize("one", [BY_PRINT, BY_SUBJECT])
+def test_a_certificate_stands_once(tmp_path: Path, one: str) -> None:
+    path = tmp_path / "clients.toml"
+    path.write_text(one + one.replace("EPJ", "Other"))
+    with pytest.raises(Misconfigured, match="its own for each client"):
+        ClientsFile(path)
+    path.write_text(one + BY_PRINT.replace("EPJ", "Other").replace(HASH, "b" * 64))
+    assert len(ClientsFile(path).clients()) == 2
+
+
+@pytest.mark.parametrize("der", [b"", b"0", b"\x30\x82"])
+def test_what_is_no_certificate_is_nobodys(tmp_path: Path, der: bytes) -> None:
+    path = tmp_path / "clients.toml"
+    path.write_text(BY_SUBJECT)
+    assert ClientsFile(path).by_certificate(der, datetime(2026, 11, 22, tzinfo=UTC)) is None
 
 
 @pytest.mark.parametrize("second", [GOOD, GOOD.replace("EPJ", "Other")])

@@ -52,6 +52,9 @@ class Tokens:
     def by_token(self, token: str) -> Client | None:
         return {TOKEN: CLIENT, OTHER_TOKEN: OTHER}.get(token)
 
+    def by_certificate(self, der: bytes, at: datetime) -> Client | None:
+        return None
+
 
 @dataclass
 class Rig:
