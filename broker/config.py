@@ -30,6 +30,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from broker.errors import Misconfigured
 from broker.lookup.shipped import shipped
+from broker.lookup.site_key import SITE_KEY
 from broker.ports import Site
 from broker.retry import BackOff
 from broker.routing.tables import MAX_INT32, duration, read_toml
@@ -194,6 +195,7 @@ class Settings(BaseSettings):
     schemas: FilePath = Field(default_factory=lambda: shipped("schemas"))
     keys: FilePath = Path("keys")
     keys_passphrase: FilePath | None = None  # a file
+    site_key: FilePath | None = None  # a file; else site.key in the data folder
     clients: FilePath = Path("clients.toml")
     partner: Listener
     epj: Listener
@@ -225,6 +227,11 @@ class Settings(BaseSettings):
     def hosted(self) -> Mapping[int, str]:
         """Return the organisation number of each HER-id of ours."""
         return {her: organisation.number for organisation in self.organisation for her in organisation.hers}
+
+    @property
+    def site_key_file(self) -> Path:
+        """Return where the site's key stands: credential, else setting, else beside the data."""
+        return credential("site.key") or self.site_key or self.data / SITE_KEY
 
     @property
     def socket(self) -> Path:
@@ -281,12 +288,24 @@ def site(settings: Settings, *, software: str, version: str) -> Site:
     )
 
 
+def credential(name: str) -> Path | None:
+    """Return the file of a credential that the service manager gave to this process (LoadCredential=), or None.
+
+    It goes before the setting: what the manager hands over is for this very process, where the setting serves the
+    command line too.
+    """
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    path = Path(folder, name) if folder else None
+    return path if path is not None and path.exists() else None
+
+
 def passphrase(settings: Settings) -> bytes | None:
     """Return the passphrase of our keys: the first line of its file. Raises Misconfigured."""
-    if settings.keys_passphrase is None:
+    file = credential("keys.passphrase") or settings.keys_passphrase
+    if file is None:
         return None
     try:
-        first = settings.keys_passphrase.read_bytes().split(b"\n", 1)[0].rstrip(b"\r")
+        first = file.read_bytes().split(b"\n", 1)[0].rstrip(b"\r")
     except OSError as error:
         raise Misconfigured(f"the file can't be read ({error.strerror})", where="keys_passphrase") from None
     if not first:
@@ -294,7 +313,7 @@ def passphrase(settings: Settings) -> bytes | None:
     return first
 
 
-_PATHS = ("data", "addresses", "processes", "schemas", "keys", "keys_passphrase", "clients")
+_PATHS = ("data", "addresses", "processes", "schemas", "keys", "keys_passphrase", "site_key", "clients")
 
 
 def _beside(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:

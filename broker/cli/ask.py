@@ -36,7 +36,9 @@ class Where(Protocol):
         """Return the operators' socket."""
 
 
-class _OverSocket(http.client.HTTPConnection):
+class OverSocket(http.client.HTTPConnection):
+    """A connection to the running broker."""
+
     def __init__(self, path: Path) -> None:
         super().__init__("broker", timeout=_PATIENCE)
         self._path = path
@@ -72,7 +74,7 @@ def queue(where: Where, limit: int) -> list[Any]:
 
 def _ask(where: Where, what: str, **how: str | int) -> tuple[Any, bool]:
     """Return the answer, and whether a running broker gave it."""
-    connection = _OverSocket(where.socket)
+    connection = OverSocket(where.socket)
     try:
         connection.request("GET", f"/{what}?{urlencode(how)}")
         answer = connection.getresponse()

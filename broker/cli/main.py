@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from broker.cli import exits, reading_commands
+from broker.cli import exits, reading_commands, service_commands
 from broker.cli.common import CONFIG, Said, console, fail
 from broker.cli.words import language
 
@@ -69,7 +69,7 @@ def serve(config: Path) -> None:
     from broker.config import load
     from broker.daemon import serve as run
 
-    sys.exit(asyncio.run(run(load(config))))
+    sys.exit(asyncio.run(run(load(config), lambda: load(config))))
 
 
 @main.command()
@@ -171,6 +171,9 @@ def add(name: str, hers: tuple[int, ...], config: Path, as_json: bool) -> None:
     else:
         click.echo(token)
         click.echo("Keep it now: it can't be shown again.", err=True)
+
+
+service_commands.add_to(main)
 
 
 def _load(config: Path) -> "Settings":

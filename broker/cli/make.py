@@ -7,7 +7,7 @@ from broker.errors import Misconfigured
 from broker.lookup.clients_file import add_client
 from broker.lookup.clock import SystemClock
 from broker.lookup.new_keys import new_keys
-from broker.lookup.site_key import SITE_KEY, site_key
+from broker.lookup.site_key import site_key
 
 
 def make_keys(settings: Settings, *, organisation: str | None, bits: int, days: int) -> list[dict[str, str]]:
@@ -16,8 +16,8 @@ def make_keys(settings: Settings, *, organisation: str | None, bits: int, days: 
     if not chosen:
         hint = "one of " + ", ".join(each.number for each in settings.organisation)
         raise Misconfigured("the settings have no such organisation", where="--organisation", hint=hint)
-    site_key(settings.data)
-    return [{"site key": str(settings.data / SITE_KEY)}, *(_keys(settings, each, bits, days) for each in chosen)]
+    site_key(settings.data, settings.site_key_file)
+    return [{"site key": str(settings.site_key_file)}, *(_keys(settings, each, bits, days) for each in chosen)]
 
 
 def make_client(settings: Settings, *, name: str, hers: Collection[int]) -> str:

@@ -41,6 +41,9 @@ def test_all_commands_are_there() -> None:
         ("addresses", "check"),
         ("keys", "new"),
         ("clients", "add"),
+        ("check",),
+        ("backup",),
+        ("restore",),
     }
 
 

@@ -1,0 +1,150 @@
+"""`broker check` names what is wrong with each broken installation, and finds nothing where nothing is."""
+
+import json
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from broker import telemetry
+from broker.cli import doctor, exits
+from broker.cli.doctor import Mark, Result, examine
+from broker.cli.doctor_machine import MACHINE
+from broker.cli.main import main
+from tests.service.broken import BROKEN, Broken
+from tests.service.installation import Installation, make_installation
+
+FLOOR = 35
+named: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def _own_log(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The doctor quietens the log of its process, which here is the tests' too."""
+    for name in ("BROKER_CONFIG", "CREDENTIALS_DIRECTORY"):
+        monkeypatch.delenv(name, raising=False)
+    log, handlers, level = telemetry._log, logging.getLogger().handlers[:], logging.getLogger().level
+    yield
+    telemetry._log = log
+    logging.getLogger().handlers[:] = handlers
+    logging.getLogger().setLevel(level)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    return make_installation(tmp_path_factory.mktemp("whole") / "site")
+
+
+@pytest.fixture
+def installation(whole: Installation, tmp_path: Path) -> Installation:
+    return whole.copied(tmp_path / "site")
+
+
+def faults(found: list[Result]) -> list[Result]:
+    return [each for each in found if each.mark is Mark.FAULT]
+
+
+def names_it(broken: Broken, installation: Installation) -> bool:
+    """Break the installation and say whether the doctor names that, in a fault of the right check."""
+    with ExitStack() as stack:
+        broken.breaks(installation, stack)
+        said = examine(installation.config)
+    assert all(text.nb and text.en for each in said for text in (each.text, each.act) if text)
+    found = faults(said)
+    return any(each.check == broken.check and re.search(broken.sentence, each.text.en) for each in found)
+
+
+def test_a_whole_installation_has_no_fault(installation: Installation) -> None:
+    found = examine(installation.config)
+    assert faults(found) == []
+    assert {each.check for each in found} >= {"settings", *doctor.OWN, *MACHINE} - {"certificates"}
+    before = {path for path in installation.folder.rglob("*") if "store.sqlite-" not in path.name}
+    examine(installation.config)
+    assert {path for path in installation.folder.rglob("*") if "store.sqlite-" not in path.name} == before
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.name.replace(" ", "-"))
+def test_each_broken_installation_is_named(broken: Broken, installation: Installation) -> None:
+    assert names_it(broken, installation)
+    named.append(broken.name)
+
+
+def test_as_many_installations_were_broken_as_the_floor_says() -> None:
+    print(f"{len(BROKEN)} broken installations, {len(named)} named in this run")
+    assert len({broken.name for broken in BROKEN}) >= FLOOR
+
+
+@pytest.mark.parametrize("blind", ["keys", "addresses", "store"])
+def test_a_doctor_that_is_blind_in_one_eye_is_seen(
+    blind: str, installation: Installation, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The planted fault: a check that finds nothing. Its broken installations must no longer be named."""
+    for checks in (doctor.OWN, MACHINE):
+        if blind in checks:
+            monkeypatch.setitem(checks, blind, lambda settings, now: ())
+    looked = [broken for broken in BROKEN if broken.check == blind]
+    assert len(looked) >= 3
+    for number, broken in enumerate(looked):
+        assert not names_it(broken, installation.copied(tmp_path / str(number))), broken.name
+
+
+def test_one_check_that_fails_itself_hides_no_other(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(settings: object, now: object) -> list[Result]:
+        raise RuntimeError("secret words")
+
+    monkeypatch.setitem(doctor.OWN, "keys", fails)
+    found = examine(installation.config)
+    assert [(each.check, each.text.en) for each in faults(found)] == [("keys", "could not be examined (RuntimeError)")]
+    assert len(found) > 8
+
+
+def run(installation: Installation, *arguments: str) -> tuple[int, str]:
+    told = CliRunner().invoke(main, ["--lang", "en", *arguments, "--config", str(installation.config)])
+    return told.exit_code, told.output
+
+
+def test_the_command_prints_json_and_exits_as_its_help_says(installation: Installation) -> None:
+    code, output = run(installation, "check", "--json")
+    assert code == exits.OK
+    assert {each["mark"] for each in json.loads(output)} <= {"ok", "note"}
+    (installation.folder / "clients.toml").write_text("[[client")
+    code, output = run(installation, "check")
+    assert code == exits.PROBLEM
+    assert re.search(r"^FAULT clients ", output, re.MULTILINE)
+    installation.config.write_text("environment")
+    assert run(installation, "check")[0] == exits.USAGE
+    assert run(installation, "check", "--health")[0] == exits.USAGE
+
+
+def test_no_broker_is_no_health(installation: Installation) -> None:
+    assert run(installation, "check", "--health") == (exits.UNREACHABLE, "")
+
+
+def test_settings_are_shown_with_where_each_comes_from(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BROKER_WORKERS__PER_LANE", "3")
+    monkeypatch.setenv("BROKER_CONFIG", str(installation.config))
+    for arguments in (["check", "--config", "--json"], ["check", "--settings", "--json"]):
+        told = CliRunner().invoke(main, arguments)
+        assert told.exit_code == exits.OK
+        shown = {each["key"]: (each["value"], each["source"]) for each in json.loads(told.output)}
+        assert shown["workers.per_lane"] == ("3", "BROKER_WORKERS__PER_LANE")
+        assert shown["environment"] == ("test", str(installation.config))
+        assert shown["log"] == ("info", "default")
+    assert "workers.per_lane" in CliRunner().invoke(main, ["check", "--settings"]).output
+
+
+def test_what_may_be_a_secret_is_not_shown() -> None:
+    from broker.cli.origins import _shown
+
+    assert _shown("alerts.secret", "hunter2") == "***"
+    assert _shown("alerts.url", "https://user:hunter2@hooks.example/x") == "***"
+    assert _shown("alerts.url", "https://hooks.example/x") == "https://hooks.example/x"
+    assert _shown("keys_passphrase", Path("/etc/broker/passphrase")) == "/etc/broker/passphrase"

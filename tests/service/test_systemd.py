@@ -1,0 +1,245 @@
+"""What the service manager hears: from a real daemon, and that the watchdog starves where the proof is missing."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from broker.cli.doctor_machine import readiness
+from broker.config import load
+from broker.errors import StoreBusy
+from broker.lookup.systemd import Notifier, feed_watchdog
+from tests.service.installation import Installation, environment, free_port, make_installation
+
+PATIENCE = 60.0  # seconds
+
+
+class Manager:
+    """A service manager's socket, and what came to it."""
+
+    def __init__(self, path: Path) -> None:
+        self.door = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.door.bind(str(path))
+        self.heard: list[str] = []
+
+    def until(self, said: Callable[[str], bool], patience: float = PATIENCE) -> str:
+        """Return the first line from now on that `said` holds for. Raises TimeoutError."""
+        end = time.monotonic() + patience
+        while True:
+            self.door.settimeout(max(end - time.monotonic(), 0.001))
+            for line in self.door.recv(4096).decode().split("\n"):
+                self.heard.append(line)
+                if said(line):
+                    return line
+
+    def silence(self, span: float) -> None:
+        """Raise TimeoutError once the watchdog has not been fed for `span` seconds."""
+        for _ in range(100):
+            self.until(lambda line: line == "WATCHDOG=1", span)
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[Manager]:
+    made = Manager(tmp_path / "notify")
+    yield made
+    made.door.close()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    return make_installation(tmp_path_factory.mktemp("whole") / "site")
+
+
+@pytest.fixture
+def installation(whole: Installation, tmp_path: Path) -> Installation:
+    copy = whole.copied(tmp_path / "site")
+    copy.settings("[epj]\nport = 0", f"[epj]\nport = {free_port()}")
+    return copy
+
+
+@contextmanager
+def daemon(installation: Installation, **more: str) -> Iterator[subprocess.Popen[str]]:
+    """Run the real broker. Whoever started it ends it."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "broker", "serve", "--config", str(installation.config)],
+        env=environment(**more),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        process.communicate(timeout=PATIENCE)
+
+
+def command(installation: Installation, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "broker", *arguments, "--config", str(installation.config)],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_a_daemon_says_ready_feeds_the_watchdog_reloads_and_says_that_it_stops(
+    manager: Manager, installation: Installation, tmp_path: Path
+) -> None:
+    with daemon(installation, NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="400000") as process:
+        manager.until(lambda line: line == "READY=1")
+        for _ in range(3):
+            manager.until(lambda line: line == "WATCHDOG=1")
+        assert command(installation, "check", "--health").returncode == 0
+
+        second = command(installation, "serve")
+        assert second.returncode == 2
+        assert "another process has this store open" in second.stderr
+        assert len(second.stderr.splitlines()) == 1
+        assert readiness(load(installation.config)) == 200  # the first noticed nothing
+
+        installation.settings("[limits]", "[workers]\nconcurrency = 7\n[limits]\nenvelope = 51_000_000")
+        process.send_signal(signal.SIGHUP)
+        manager.until(lambda line: line == "RELOADING=1")
+        manager.until(lambda line: line == "STATUS=reloaded; from the next start: limits.envelope")
+
+        installation.settings("concurrency = 7", "concurrency = 0")
+        process.send_signal(signal.SIGHUP)
+        told = manager.until(lambda line: line.startswith("STATUS=not reloaded"))
+        assert "workers.concurrency: must be a number of at least 1" in told
+
+        installation.settings("concurrency = 0", "concurrency = 8")
+        (installation.folder / "clients.toml").write_text("[[client")
+        process.send_signal(signal.SIGHUP)
+        told = manager.until(lambda line: line.startswith("STATUS=reloaded"))
+        assert "1 files are bad and their last good ones count, first: clients.toml" in told
+
+        manager.until(lambda line: line == "WATCHDOG=1")
+        process.send_signal(signal.SIGTERM)
+        manager.until(lambda line: line == "STOPPING=1")
+        out, _ = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0
+        events = [json.loads(line) for line in out.splitlines()]
+        assert {"records.reloaded", "records.bad", "process.stopped"} <= {each["event"] for each in events}
+
+
+def test_the_site_key_and_the_passphrase_may_be_credentials(
+    manager: Manager, installation: Installation, tmp_path: Path
+) -> None:
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    (installation.data / "site.key").rename(credentials / "site.key")
+    bare = command(installation, "serve")
+    assert bare.returncode == 2
+    assert "site.key: is missing" in bare.stderr
+    sockets = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "CREDENTIALS_DIRECTORY": str(credentials)}
+    with daemon(installation, **sockets) as process:
+        manager.until(lambda line: line == "READY=1")
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0
+    assert not (installation.data / "site.key").exists()
+
+
+def test_no_manager_is_no_hindrance(tmp_path: Path) -> None:
+    for address in ("", str(tmp_path / "nobody"), "@nobody-listens-here"):
+        notifier = Notifier({"NOTIFY_SOCKET": address})
+        notifier.ready("runs")
+        notifier.feed()
+        assert notifier.lost == (2 if address else 0)
+        assert notifier.watchdog is None
+
+
+def test_an_abstract_socket_is_found_and_a_status_is_one_line(manager: Manager) -> None:
+    name = f"broker-test-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as door:
+        door.bind(f"\0{name}")
+        door.settimeout(PATIENCE)
+        notifier = Notifier({"NOTIFY_SOCKET": f"@{name}"})
+        notifier.status("two\nlines")
+        notifier.status("two\nlines")  # not said twice
+        notifier.stopping("x" * 999)
+        assert door.recv(4096) == b"STATUS=two lines"
+        assert door.recv(4096) == b"STOPPING=1\nSTATUS=" + b"x" * 200
+
+
+async def fed(manager: Manager, path: Path, **parts: object) -> int:
+    """Return how often the watchdog was fed in four of its spans."""
+    notifier = Notifier({"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "100000"})
+
+    async def well() -> None:
+        await asyncio.sleep(0)
+
+    given: dict[str, object] = {"store": well, "worker": well, "status": lambda: "runs"} | parts
+    with suppress(TimeoutError):
+        async with asyncio.timeout(0.4):
+            await feed_watchdog(notifier, **given)  # type: ignore[arg-type]
+    manager.door.setblocking(False)
+    heard = []
+    with suppress(BlockingIOError):
+        while True:
+            heard.append(manager.door.recv(4096).decode())
+    return heard.count("WATCHDOG=1")
+
+
+async def hangs() -> None:
+    await asyncio.Event().wait()
+
+
+async def full() -> None:
+    raise StoreBusy("the disk of the store is full", error_id="MB-9101")
+
+
+async def test_the_watchdog_is_fed_twice_in_each_span(manager: Manager, tmp_path: Path) -> None:
+    assert await fed(manager, tmp_path / "notify") >= 4
+
+
+@pytest.mark.parametrize("part", ["store", "worker"])
+async def test_a_part_that_hangs_starves_the_watchdog(part: str, manager: Manager, tmp_path: Path) -> None:
+    assert await fed(manager, tmp_path / "notify", **{part: hangs}) == 0
+
+
+async def test_a_full_disk_starves_nobody_for_a_restart_makes_no_room(manager: Manager, tmp_path: Path) -> None:
+    assert await fed(manager, tmp_path / "notify", store=full) >= 4
+
+
+def test_a_daemon_whose_store_hangs_is_no_longer_fed(
+    manager: Manager, installation: Installation, tmp_path: Path
+) -> None:
+    """The planted fault, in the real process: the writer's thread waits for ever from the tenth write on."""
+    sabotage = (
+        "import itertools, sys, threading\n"
+        "from broker.store.writer import Writer\n"
+        "whole, count = Writer._commit, itertools.count()\n"
+        "def commit(self, group):\n"
+        "    return whole(self, group) if next(count) < 10 else threading.Event().wait()\n"
+        "Writer._commit = commit\n"
+        "from broker.cli.main import main\n"
+        "main()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", sabotage, "serve", "--config", str(installation.config)],
+        env=environment(NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="400000"),
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        manager.until(lambda line: line == "READY=1")
+        manager.until(lambda line: line == "WATCHDOG=1")
+        with pytest.raises(TimeoutError):
+            manager.silence(1.5)  # nearly four spans
+        assert process.poll() is None
+        assert manager.heard.count("WATCHDOG=1") < 10
+    finally:
+        process.kill()
+        process.wait(PATIENCE)
