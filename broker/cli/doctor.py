@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -102,7 +103,7 @@ def examine(config: Path, *, partners: bool = True) -> list[Result]:
     now = SystemClock().now()
     found = [ok("settings", f"{config} er gyldig", f"{config} is valid")]
     for name, check in (OWN | MACHINE).items():
-        found += _looked(name, lambda check=check: check(settings, now))  # type: ignore[misc]
+        found += _looked(name, partial(check, settings, now))
     if partners:
         found += _looked("partners", lambda: asyncio.run(partners_answer(settings)))
     return found
