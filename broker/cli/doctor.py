@@ -22,7 +22,7 @@ from cryptography.x509 import Certificate
 
 from broker import telemetry
 from broker.cli.check import Checked
-from broker.config import Settings, credential, load, passphrase
+from broker.config import Settings, load, passphrase
 from broker.errors import BrokerError, CannotOpen, Misconfigured
 from broker.lookup.clients_file import ClientsFile
 from broker.lookup.clock import SystemClock
@@ -145,7 +145,7 @@ def _site_key(settings: Settings, _now: datetime) -> Iterator[Result]:
         )
         return
     site_key(settings.data, file)
-    yield from _for_service(settings, "site key", [file])
+    yield from _for_service(settings, "site key", [file], handed=True)
     yield ok("site key", f"{file} er på plass", f"{file} is in place")
 
 
@@ -154,9 +154,9 @@ def _keys(settings: Settings, now: datetime) -> Iterator[Result]:
     for problem in keys.problems:
         yield told("keys", problem)
     private = [path for path in settings.keys.glob("*/*") if path.suffix != ".crt" and path.is_file()]
-    if settings.keys_passphrase is not None and credential("keys.passphrase") is None:
-        private.append(settings.keys_passphrase)
     yield from _for_service(settings, "keys", private)
+    if settings.keys_passphrase is not None:
+        yield from _for_service(settings, "keys", [settings.keys_passphrase], handed=True)
     for organisation in settings.organisation:
         her = organisation.hers[0]
         try:
@@ -264,22 +264,35 @@ def _chains(settings: Settings, _now: datetime) -> Iterator[Result]:
                 break
 
 
-def _for_service(settings: Settings, check: str, files: Iterable[Path]) -> Iterator[Result]:
-    """Name what the owner of the data folder, who is the broker's user, may not read."""
+def _for_service(settings: Settings, check: str, files: Iterable[Path], *, handed: bool = False) -> Iterator[Result]:
+    """Name what the owner of the data folder, who is the broker's user, may not read.
+
+    `handed`: systemd reads it as root, and hands it to the broker as a credential.
+    """
     try:
         service = settings.data.stat()
     except OSError:
         return
     for path in files:
-        seen = path.stat()
-        theirs = seen.st_uid == service.st_uid and seen.st_mode & 0o400
-        shared = seen.st_gid == service.st_gid and seen.st_mode & 0o040
-        if not (theirs or shared or seen.st_mode & 0o004 or service.st_uid == 0):
-            yield fault(
-                check,
-                Text(nb=f"{path}: brokerens bruker kan ikke lese den", en=f"{path}: the broker's user can't read it"),
-                Text(nb=f"chown {service.st_uid} {path}", en=f"chown {service.st_uid} {path}"),
-            )
+        if service.st_uid == 0 or (_may(path, service, 4) and _may(path.parent, service, 1)):
+            continue
+        text = Text(nb=f"{path}: brokerens bruker kan ikke lese den", en=f"{path}: the broker's user can't read it")
+        if handed:
+            act = Text(nb="la enheten gi den: LoadCredential=", en="let the unit hand it over: LoadCredential=")
+            yield note(check, text, act)
+        else:
+            command = f"chgrp {service.st_gid} {path} {path.parent}; chmod g+rX {path} {path.parent}"
+            yield fault(check, text, Text(nb=command, en=command))
+
+
+def _may(path: Path, service: os.stat_result, bit: int) -> bool:
+    """Say whether the service's user may read (4) the file, or enter (1) the folder."""
+    seen = path.stat()
+    if seen.st_uid == service.st_uid:
+        return bool(seen.st_mode & bit << 6)
+    if seen.st_gid == service.st_gid:
+        return bool(seen.st_mode & bit << 3)
+    return bool(seen.st_mode & bit)
 
 
 def _processes(settings: Settings, _now: datetime) -> Iterator[Result]:

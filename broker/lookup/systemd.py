@@ -13,6 +13,7 @@ from typing import Final
 from broker.errors import StoreBusy
 
 _LONGEST: Final = 200  # characters of a status line
+_PATIENCE: Final = 0.5  # seconds that a manager whose queue is full may hold us up; systemd empties it at once
 
 
 class Notifier:
@@ -58,7 +59,7 @@ class Notifier:
             return
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as door:
-                door.setblocking(False)
+                door.settimeout(_PATIENCE)
                 door.connect(self._address)
                 door.send("\n".join(lines).encode())
         except OSError:

@@ -2,9 +2,11 @@
 
 import json
 import logging
+import os
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,10 +15,12 @@ from click.testing import CliRunner
 from broker import telemetry
 from broker.cli import doctor, exits
 from broker.cli.doctor import Mark, Result, examine
-from broker.cli.doctor_machine import MACHINE
+from broker.cli.doctor_machine import MACHINE, _rate, _room
 from broker.cli.main import main
+from broker.config import load
 from tests.service.broken import BROKEN, Broken
 from tests.service.installation import Installation, make_installation
+from tests.store.values import NOW
 
 FLOOR = 35
 named: list[str] = []
@@ -90,6 +94,39 @@ def test_a_doctor_that_is_blind_in_one_eye_is_seen(
     assert len(looked) >= 3
     for number, broken in enumerate(looked):
         assert not names_it(broken, installation.copied(tmp_path / str(number))), broken.name
+
+
+def test_the_hours_that_the_disk_lasts_follow_from_the_last_day(installation: Installation) -> None:
+    settings = load(installation.config)
+    quiet = _room(settings, settings.data, NOW + timedelta(days=30))
+    assert (quiet.mark, "hours" in quiet.text.en) == (Mark.OK, False)
+    busy = _room(settings, settings.data, NOW + timedelta(hours=1))
+    assert (busy.mark, "hours left at the last day's rate" in busy.text.en) == (Mark.OK, True)
+    hour = _rate(settings, NOW + timedelta(hours=1))
+    assert 300_000 / 24 < hour < 3_000_000 / 24
+    disk = os.statvfs(settings.data)
+    spare = round(disk.f_bavail * disk.f_frsize - 30 * hour)
+    installation.settings("reserve = 0", f"reserve = {spare}")
+    soon = _room(load(installation.config), settings.data, NOW + timedelta(hours=1))
+    assert soon.mark is Mark.FAULT
+
+
+def test_a_secret_that_systemd_hands_over_may_be_root_s_alone(installation: Installation) -> None:
+    if os.geteuid() != 0:
+        return  # only root can give files away
+    installation.settings('environment = "test"', 'environment = "test"\nsite_key = "site.key"')
+    (installation.data / "site.key").rename(installation.folder / "site.key")
+    os.chown(installation.data, 12_345, 12_345)
+    for path in (installation.keys, installation.keys / "signing.pem", installation.keys / "encryption.pem"):
+        os.chown(path, 0, 12_345)
+        path.chmod(path.stat().st_mode | 0o050)
+    found = examine(installation.config, partners=False)
+    assert faults(found) == []
+    assert [each.act.en for each in found if each.check == "site key" and each.act] == [
+        "let the unit hand it over: LoadCredential="
+    ]
+    installation.keys.chmod(0o700)  # the file may be read, and its folder not entered
+    assert [each.check for each in faults(examine(installation.config, partners=False))] == ["keys", "keys"]
 
 
 def test_one_check_that_fails_itself_hides_no_other(
