@@ -101,9 +101,11 @@ async def _fill(data: Path) -> None:
         await store.close()
 
 
-def free_port() -> int:
-    """Return a port that was free a moment ago, below those that outgoing connections are given."""
+def free_port(*, but: int = 0) -> int:
+    """Return a port other than `but` that was free a moment ago, below those that outgoing connections are given."""
     for port in range(20_000 + os.getpid() % 5_000, 31_000):
+        if port == but:
+            continue
         with socket.socket() as door:
             try:
                 door.bind(("127.0.0.1", port))

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -15,11 +16,14 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from broker.cli.doctor_machine import readiness
 from broker.config import load
 from broker.errors import StoreBusy
 from broker.lookup.systemd import Notifier, feed_watchdog
+from broker.sealing.certificates import Use
+from tests.certificates import key_pair
 from tests.service.installation import Installation, environment, free_port, make_installation
 
 PATIENCE = 60.0  # seconds
@@ -110,11 +114,33 @@ def command(installation: Installation, *arguments: str) -> subprocess.Completed
     )
 
 
+def certificate(name: str) -> bytes:
+    return key_pair(name, Use.SIGN).certificate.public_bytes(Encoding.PEM)
+
+
+def write_door(installation: Installation, name: str) -> None:
+    key = key_pair(name, Use.SIGN).private_key
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (installation.folder / "door.pem").write_bytes(pem)
+    (installation.folder / "door.crt").write_bytes(certificate(name))
+
+
+def shown_at(port: int) -> bytes:
+    """Return the certificate that a door shows to a newcomer, as PEM."""
+    return ssl.get_server_certificate(("127.0.0.1", port), timeout=PATIENCE).encode()
+
+
 def test_a_daemon_says_ready_feeds_the_watchdog_reloads_and_says_that_it_stops(
     manager: Manager, installation: Installation, tmp_path: Path
 ) -> None:
+    port = free_port(but=load(installation.config).epj.port)
+    installation.settings(
+        "[partner]\nport = 0", f'[partner]\nport = {port}\ncertificate = "door.crt"\nkey = "door.pem"'
+    )
+    write_door(installation, "first")
     with daemon(installation, NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="400000") as process:
         manager.until(lambda line: line == "READY=1")
+        assert shown_at(port) == certificate("first")
         for _ in range(3):
             manager.until(lambda line: line == "WATCHDOG=1")
         assert command(installation, "check", "--health").returncode == 0
@@ -129,6 +155,17 @@ def test_a_daemon_says_ready_feeds_the_watchdog_reloads_and_says_that_it_stops(
         process.send_signal(signal.SIGHUP)
         manager.until(lambda line: line == "RELOADING=1")
         manager.until(lambda line: line == "STATUS=reloaded; from the next start: limits.envelope")
+
+        write_door(installation, "second")  # the same files, renewed
+        process.send_signal(signal.SIGHUP)
+        manager.until(lambda line: line.startswith("STATUS=reloaded"))
+        assert shown_at(port) == certificate("second")
+        (installation.folder / "door.crt").write_bytes(certificate("third"))
+        process.send_signal(signal.SIGHUP)
+        told = manager.until(lambda line: line.startswith("STATUS=not reloaded"))
+        assert "do not belong together" in told
+        assert shown_at(port) == certificate("second")
+        write_door(installation, "third")
 
         installation.settings("concurrency = 7", "concurrency = 0")
         process.send_signal(signal.SIGHUP)
