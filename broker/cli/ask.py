@@ -36,9 +36,7 @@ class Where(Protocol):
         """Return the operators' socket."""
 
 
-class OverSocket(http.client.HTTPConnection):
-    """A connection to the running broker."""
-
+class _OverSocket(http.client.HTTPConnection):
     def __init__(self, path: Path) -> None:
         super().__init__("broker", timeout=_PATIENCE)
         self._path = path
@@ -62,6 +60,18 @@ def status(where: Where) -> Any:
     return told | {"running": runs, "disk": {"free": disk.free, "total": disk.total}}
 
 
+def readiness(where: Where) -> int | None:
+    """Return the HTTP status of the running broker's own readiness, or None where none answers at its socket."""
+    connection = _OverSocket(where.socket)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
 def journey(where: Where, id: str) -> list[Any]:
     """Return what is known of the messages that carry `id`. Raises Unreachable."""
     return list(ask(where, "journey", id=id) or ())
@@ -74,7 +84,7 @@ def queue(where: Where, limit: int) -> list[Any]:
 
 def _ask(where: Where, what: str, **how: str | int) -> tuple[Any, bool]:
     """Return the answer, and whether a running broker gave it."""
-    connection = OverSocket(where.socket)
+    connection = _OverSocket(where.socket)
     try:
         connection.request("GET", f"/{what}?{urlencode(how)}")
         answer = connection.getresponse()

@@ -2,7 +2,6 @@
 
 import ctypes
 import errno
-import http.client
 import os
 import socket
 import sqlite3
@@ -14,7 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from broker.cli.ask import OverSocket
+from broker.cli.ask import readiness
 from broker.cli.doctor import Check, Result, fault, note, ok
 from broker.config import Listener, Settings
 from broker.errors import Misconfigured
@@ -208,18 +207,6 @@ def _quick_check(db: sqlite3.Connection) -> bool | None:
         if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
             return None
         raise
-
-
-def readiness(settings: Settings) -> int | None:
-    """Return the status of the running broker's own readiness, or None where none answers at its socket."""
-    connection = OverSocket(settings.socket)
-    try:
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status
-    except (OSError, http.client.HTTPException):
-        return None
-    finally:
-        connection.close()
 
 
 def _running(settings: Settings, _now: datetime) -> Iterator[Result]:

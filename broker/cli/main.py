@@ -86,7 +86,7 @@ def demo(stay: bool, folder: Path | None) -> None:
     sys.exit(run(stay, folder))
 
 
-for _command in reading_commands.COMMANDS:
+for _command in (*reading_commands.COMMANDS, *service_commands.COMMANDS):
     main.add_command(_command)
 
 
@@ -171,9 +171,6 @@ def add(name: str, hers: tuple[int, ...], config: Path, as_json: bool) -> None:
     else:
         click.echo(token)
         click.echo("Keep it now: it can't be shown again.", err=True)
-
-
-service_commands.add_to(main)
 
 
 def _load(config: Path) -> "Settings":

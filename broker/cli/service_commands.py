@@ -1,14 +1,14 @@
 """The commands of who runs the machine: check, backup, restore. Each loads what it needs when it runs."""
 
-import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from broker.cli import exits
+from broker.cli.common import CONFIG, JSON_LINES, Said, print_lines
 from broker.cli.words import Language
 
 if TYPE_CHECKING:
@@ -16,22 +16,6 @@ if TYPE_CHECKING:
 
 _DEFAULT: Final = "broker.toml"
 _SHOW: Final = "?"  # what --config is without a file's name
-
-_CONFIG = click.option(
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    envvar="BROKER_CONFIG",
-    default=Path(_DEFAULT),
-    show_default=True,
-    help="The settings file; BROKER_CONFIG names it too.",
-)
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
-
-
-class _Said(Protocol):
-    @property
-    def language(self) -> Language:
-        """What answers are in."""
 
 
 @click.command()
@@ -47,9 +31,9 @@ class _Said(Protocol):
 @click.option("--settings", "show", is_flag=True, help="Show every setting and where it comes from, secrets masked.")
 @click.option("--health", is_flag=True, help="Only ask the running broker whether it takes messages; for containers.")
 @click.option("--offline", is_flag=True, help="Leave the partners' endpoints alone.")
-@_JSON
+@JSON_LINES
 @click.pass_obj
-def check(said: _Said, config: str, show: bool, health: bool, offline: bool, as_json: bool) -> None:
+def check(said: Said, config: str, show: bool, health: bool, offline: bool, as_json: bool) -> None:
     """Examine the installation: keys, certificates, disk, clock, store, ports, records and partners' endpoints.
 
     Each fault comes with what to do. Exits with 1 where there is one, 2 where the settings are wrong, and with
@@ -69,7 +53,7 @@ def check(said: _Said, config: str, show: bool, health: bool, offline: bool, as_
 
     found = examine(Path(config), partners=not offline)
     if as_json:
-        _print_json([each.as_json() for each in found])
+        print_lines(each.as_json() for each in found)
     else:
         _show_found(found, said.language)
     faults = [each for each in found if each.mark is Mark.FAULT]
@@ -79,8 +63,8 @@ def check(said: _Said, config: str, show: bool, health: bool, offline: bool, as_
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--with-keys", is_flag=True, help="Put the site key and the private keys in it: then it is a secret.")
-@_CONFIG
-@_JSON
+@CONFIG
+@JSON_LINES
 def backup(folder: Path, with_keys: bool, config: Path, as_json: bool) -> None:
     """Copy store, settings, records and clients into the new FOLDER, while the broker runs, and verify the copy.
 
@@ -93,7 +77,7 @@ def backup(folder: Path, with_keys: bool, config: Path, as_json: bool) -> None:
 
     made = back_up(config, folder, with_keys=with_keys).as_json()
     if as_json:
-        _print_json(made)
+        print_lines([made])
     else:
         click.echo("\n".join(f"{what}: {value}" for what, value in made.items()))
 
@@ -101,8 +85,8 @@ def backup(folder: Path, with_keys: bool, config: Path, as_json: bool) -> None:
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--verify", "only", is_flag=True, help="Only read the backup from end to end.")
-@_CONFIG
-@_JSON
+@CONFIG
+@JSON_LINES
 def restore(folder: Path, only: bool, config: Path, as_json: bool) -> None:
     """Verify the backup FOLDER, then put it where the settings say. Nothing that is there is replaced.
 
@@ -120,22 +104,19 @@ def restore(folder: Path, only: bool, config: Path, as_json: bool) -> None:
         backup, told = put_back(folder, config)
         made = backup.as_json()
     if as_json:
-        _print_json(made | {"restored": told})
+        print_lines([made | {"restored": told}])
     else:
         click.echo("\n".join(f"{what}: {value}" for what, value in (made | told).items()))
 
 
-def add_to(main: click.Group) -> None:
-    """Add these commands."""
-    for command in (check, backup, restore):
-        main.add_command(command)
+COMMANDS: Final = (check, backup, restore)
 
 
 def _health(config: Path) -> int:
-    from broker.cli.doctor_machine import readiness
-    from broker.config import load
+    from broker.cli.ask import readiness
+    from broker.cli.places import find_places
 
-    match readiness(load(config)):
+    match readiness(find_places(config, os.environ)):
         case None:
             return exits.UNREACHABLE
         case 200:
@@ -149,7 +130,7 @@ def _show_settings(config: Path, *, as_json: bool) -> None:
 
     found = origins(config)
     if as_json:
-        _print_json([{"key": each.key, "value": each.value, "source": each.source} for each in found])
+        print_lines({"key": each.key, "value": each.value, "source": each.source} for each in found)
         return
     wide = max(len(each.key) for each in found)
     for each in found:
@@ -169,7 +150,3 @@ def _show_found(found: "list[Result]", language: Language) -> None:
         click.echo(f"{mark} {each.check:{wide}}  {text}")
         if each.act is not None:
             click.echo(f"{'':{wide + 8}}-> {each.act.nb if language == 'nb' else each.act.en}")
-
-
-def _print_json(value: object) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))

@@ -149,7 +149,7 @@ def run(installation: Installation, *arguments: str) -> tuple[int, str]:
 def test_the_command_prints_json_and_exits_as_its_help_says(installation: Installation) -> None:
     code, output = run(installation, "check", "--json")
     assert code == exits.OK
-    assert {each["mark"] for each in json.loads(output)} <= {"ok", "note"}
+    assert {json.loads(line)["mark"] for line in output.splitlines()} <= {"ok", "note"}
     (installation.folder / "clients.toml").write_text("[[client")
     code, output = run(installation, "check")
     assert code == exits.PROBLEM
@@ -171,7 +171,7 @@ def test_settings_are_shown_with_where_each_comes_from(
     for arguments in (["check", "--config", "--json"], ["check", "--settings", "--json"]):
         told = CliRunner().invoke(main, arguments)
         assert told.exit_code == exits.OK
-        shown = {each["key"]: (each["value"], each["source"]) for each in json.loads(told.output)}
+        shown = {each["key"]: (each["value"], each["source"]) for each in map(json.loads, told.output.splitlines())}
         assert shown["workers.per_lane"] == ("3", "BROKER_WORKERS__PER_LANE")
         assert shown["environment"] == ("test", str(installation.config))
         assert shown["log"] == ("info", "default")

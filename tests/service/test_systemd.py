@@ -18,7 +18,7 @@ from queue import Empty, SimpleQueue
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from broker.cli.doctor_machine import readiness
+from broker.cli.ask import readiness
 from broker.config import load
 from broker.errors import StoreBusy
 from broker.lookup.systemd import Notifier, feed_watchdog
