@@ -31,6 +31,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from broker.errors import Misconfigured
 from broker.lookup.files import others_may_read
 from broker.lookup.shipped import shipped
+from broker.lookup.site_key import SITE_KEY
 from broker.ports import Site
 from broker.retry import BackOff
 from broker.routing.tables import MAX_INT32, duration, read_toml
@@ -208,6 +209,7 @@ class Settings(BaseSettings):
     schemas: FilePath = Field(default_factory=lambda: shipped("schemas"))
     keys: FilePath = Path("keys")
     keys_passphrase: FilePath | None = None  # a file; see `passphrase`
+    site_key: FilePath | None = None  # a file; else site.key in the data folder
     clients: FilePath = Path("clients.toml")
     partner: Listener
     epj: EpjListener
@@ -239,6 +241,11 @@ class Settings(BaseSettings):
     def hosted(self) -> Mapping[int, str]:
         """Return the organisation number of each HER-id of ours."""
         return {her: organisation.number for organisation in self.organisation for her in organisation.hers}
+
+    @property
+    def site_key_file(self) -> Path:
+        """Return where the site's key stands: credential, else setting, else beside the data."""
+        return credential("site.key") or self.site_key or self.data / SITE_KEY
 
     @property
     def socket(self) -> Path:
@@ -295,19 +302,28 @@ def site(settings: Settings, *, software: str, version: str) -> Site:
     )
 
 
+def credential(name: str) -> Path | None:
+    """Return the file of a credential that the service manager gave to this process (LoadCredential=), or None.
+
+    It goes before the setting: what the manager hands over is for this very process, where the setting serves the
+    command line too.
+    """
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    path = Path(folder, name) if folder else None
+    return path if path is not None and path.exists() else None
+
+
 def passphrase(settings: Settings) -> bytes | None:
     """Return what opens our keys: one passphrase, or several with a line each. None where there is none.
 
-    It comes from the first of: the file of keys_passphrase, the credential of that name that the service manager gives
-    ($CREDENTIALS_DIRECTORY), the variable BROKER_KEYS_PASSPHRASE_TEXT. Raises Misconfigured.
+    It comes from the first of: the credential keys.passphrase of the service manager, the file of keys_passphrase, the
+    variable BROKER_KEYS_PASSPHRASE_TEXT. Raises Misconfigured.
     """
-    path, where = settings.keys_passphrase, "keys_passphrase"
-    if path is None and (folder := os.environ.get("CREDENTIALS_DIRECTORY")):
-        credential = Path(folder) / "keys_passphrase"
-        path = credential if credential.exists() else None
+    given_to_us, where = credential("keys.passphrase"), "keys_passphrase"
+    path = given_to_us or settings.keys_passphrase
     try:
         if path is not None:
-            if others_may_read(path):
+            if given_to_us is None and others_may_read(path):
                 raise Misconfigured(
                     "every user of the machine may read its file", where=where, hint=f"chmod 600 {path}"
                 )
@@ -325,7 +341,7 @@ def passphrase(settings: Settings) -> bytes | None:
 
 
 _DOOR_PATHS = ("certificate", "key", "client_ca")
-_PATHS = ("data", "addresses", "processes", "schemas", "keys", "keys_passphrase", "clients")
+_PATHS = ("data", "addresses", "processes", "schemas", "keys", "keys_passphrase", "site_key", "clients")
 
 
 def _beside(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,8 +5,10 @@ the worker has under way records its outcome; then the store closes. A store tha
 """
 
 import asyncio
+import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from broker import __version__, telemetry
@@ -24,13 +26,15 @@ from broker.lookup.schemas import ThreadSchemas, schema_files
 from broker.lookup.shipped import shipped
 from broker.lookup.site_key import site_key
 from broker.lookup.surroundings import Surroundings
+from broker.lookup.systemd import Notifier, feed_watchdog
 from broker.ports import Doors
+from broker.reload import Reloading
 from broker.routing.choose import plain_http_allowed
 from broker.store.sqlite import open_store
 from broker.transport.https import https_carrier
 from broker.transport.partner_clocks import PartnerClocks
 from broker.validation.codes import Codes, read_codes
-from broker.web.app import make_epj_app, make_partner_app
+from broker.web.app import make_epj_app, make_partner_app, readiness
 from broker.web.bodies import Pace, Room
 from broker.web.listen import listening
 from broker.web.operator import make_operator_app, operator_socket
@@ -42,34 +46,45 @@ SOFTWARE = "DigiHelse"
 _TURN = 0.0005
 
 
-async def serve(settings: Settings) -> int:
+async def serve(settings: Settings, again: Callable[[], Settings] | None = None) -> int:
     """Run one broker until SIGTERM or SIGINT. Returns the exit code: 0, or 1 when the store broke.
 
-    Raises Misconfigured, before anything listens, for whatever stops the start.
+    `again` reads the settings anew on SIGHUP; without it they stay, and records are read anew alone. Raises
+    Misconfigured, before anything listens, for whatever stops the start.
     """
     telemetry.configure(settings.log)
+    hangup = asyncio.Event()  # from now on: until somebody listens, SIGHUP would end the process
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangup.set)
     sys.setswitchinterval(_TURN)
     broken: asyncio.Future[object] = asyncio.get_running_loop().create_future()
     try:
         async with AsyncExitStack() as stack:
-            await _run(settings, stack, broken)
+            await _run(settings, stack, broken, again or (lambda: settings), hangup)
     except* StoreBroken as group:
         if not broken.done():  # it broke while it was opened, before anybody listened for that
             telemetry.store_broken(group.exceptions[0])
         pass_on = 1
     else:
         pass_on = 1 if broken.done() else 0
+    finally:
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
     telemetry.stopped()
     return pass_on
 
 
-async def _run(settings: Settings, stack: AsyncExitStack, broken: asyncio.Future[object]) -> None:
+async def _run(
+    settings: Settings,
+    stack: AsyncExitStack,
+    broken: asyncio.Future[object],
+    again: Callable[[], Settings],
+    hangup: asyncio.Event,
+) -> None:
     def store_broke(error: BaseException) -> None:
         telemetry.store_broken(error)
         if not broken.done():
             broken.set_result(error)
 
-    clock = SystemClock()
+    clock, notifier = SystemClock(), Notifier(os.environ)
     addresses = AddressFiles(settings.addresses)
     processes = ProcessFiles(settings.processes)
     keys = KeyFiles(settings.keys, settings.hosted, passphrase=passphrase(settings))
@@ -77,13 +92,10 @@ async def _run(settings: Settings, stack: AsyncExitStack, broken: asyncio.Future
     doors_tls = {"partner": _tls(settings, settings.partner), "epj": _tls(settings, settings.epj)}
     cpu = CpuPool(settings.workers.cpu_threads)
     stack.callback(cpu.close)
-    store = await open_store(
-        settings.data, site_key=site_key(settings.data), on_broken=store_broke, reserve=settings.limits.reserve
-    )
+    key = site_key(settings.data, settings.site_key_file)
+    store = await open_store(settings.data, site_key=key, on_broken=store_broke, reserve=settings.limits.reserve)
     stack.push_async_callback(store.close)
-    breaker = Breaker(
-        policy=BreakerPolicy(failures=settings.breaker.failures, closed_for=settings.breaker.open_for), clock=clock
-    )
+    breaker = Breaker(policy=_policy(settings), clock=clock)
     carrier = await stack.enter_async_context(
         https_carrier(allow_plain=lambda url: plain_http_allowed(addresses.current(), url))
     )
@@ -103,15 +115,25 @@ async def _run(settings: Settings, stack: AsyncExitStack, broken: asyncio.Future
         cpu=cpu,
         wake=wake.set,
     )
-    worker = Worker(
-        doors,
-        breaker,
-        Limits(
-            deliveries=settings.workers.concurrency,
-            per_lane=settings.workers.per_lane,
-            idle=settings.workers.poll,
-        ),
-        wake,
+    worker = Worker(doors, breaker, _limits(settings), wake)
+
+    def apply(new: Settings) -> None:
+        """Turn what can be turned, all of it or nothing. Raises Misconfigured."""
+        for tls in filter(None, doors_tls.values()):
+            tls.look()
+            if tls.problems:
+                raise tls.problems[0]
+        telemetry.configure(new.log)
+        breaker.policy = _policy(new)
+        worker.limit(_limits(new))
+
+    reloading = Reloading(
+        started=settings,
+        load=again,
+        files=(addresses, processes, keys, clients),
+        apply=apply,
+        notifier=notifier,
+        wake=wake.set,
     )
     around = Surroundings(
         store=store,
@@ -147,6 +169,7 @@ async def _run(settings: Settings, stack: AsyncExitStack, broken: asyncio.Future
         async with AsyncExitStack() as listeners:
             grace = settings.timeouts.stop.total_seconds()
             operators = make_operator_app(doors, store, closed=worker.closed, alarms=around.conditions)
+            operators.add_routes(readiness(doors))
             await listeners.enter_async_context(operator_socket(operators, settings.socket))
             for app, door, tls in (
                 (make_partner_app(doors, room=room, pace=pace), settings.partner, doors_tls["partner"]),
@@ -156,8 +179,14 @@ async def _run(settings: Settings, stack: AsyncExitStack, broken: asyncio.Future
                     listening(app, host=door.host, port=door.port, tls=tls.context if tls else None, grace=grace)
                 )
             telemetry.started(version=doors.site.version, environment=doors.site.environment)
-            reason = await _until_stopped(broken)
+            proving = feed_watchdog(notifier, store=store.ready, worker=worker.turn, status=lambda: _status(worker))
+            watchers += [
+                tasks.create_task(proving, name="watchdog"),
+                tasks.create_task(_reload(settings, reloading, hangup), name="reload"),
+            ]
+            reason = await _until_stopped(broken, lambda: notifier.ready("runs"))
             telemetry.stopping(reason)
+            notifier.stopping(f"stops: {reason}")
             worker.stop()  # before the doors close: what they still take is on disk, and waits for the next start
         try:
             async with asyncio.timeout(grace):
@@ -169,8 +198,28 @@ async def _run(settings: Settings, stack: AsyncExitStack, broken: asyncio.Future
             watcher.cancel()
 
 
-async def _until_stopped(broken: asyncio.Future[object]) -> str:
-    """Return why to stop: a signal, or a store that broke."""
+async def _reload(settings: Settings, reloading: Reloading, hangup: asyncio.Event) -> None:
+    while True:
+        await hangup.wait()
+        hangup.clear()
+        settings = await reloading.run(settings)
+
+
+def _status(worker: Worker) -> str:
+    return f"runs; {sum(worker.busy.values())} under way"
+
+
+def _policy(settings: Settings) -> BreakerPolicy:
+    return BreakerPolicy(failures=settings.breaker.failures, closed_for=settings.breaker.open_for)
+
+
+def _limits(settings: Settings) -> Limits:
+    workers = settings.workers
+    return Limits(deliveries=workers.concurrency, per_lane=workers.per_lane, idle=workers.poll)
+
+
+async def _until_stopped(broken: asyncio.Future[object], listening: Callable[[], None]) -> str:
+    """Return why to stop: a signal, or a store that broke. `listening` is called once signals are heard."""
     loop = asyncio.get_running_loop()
     asked: asyncio.Future[object] = loop.create_future()
 
@@ -180,6 +229,7 @@ async def _until_stopped(broken: asyncio.Future[object]) -> str:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ask, number.name)
+    listening()
     try:
         await asyncio.wait({asked, broken}, return_when=asyncio.FIRST_COMPLETED)
     finally:

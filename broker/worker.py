@@ -113,11 +113,23 @@ class Worker:
         self._doors, self._breaker, self._limits, self._wake = doors, breaker, limits, wake
         self._busy: Counter[int] = Counter()
         self._stopping = False
+        self._asked: list[asyncio.Event] = []  # who waits for the loop to come round
 
     def stop(self) -> None:
         """Claim nothing more."""
         self._stopping = True
         self._wake.set()
+
+    def limit(self, limits: Limits) -> None:
+        """Do so much at once from the next claim on. What runs is not cut off."""
+        self._limits = limits
+
+    async def turn(self) -> None:
+        """Return when the loop has asked the store once more, from now; never, where it hangs."""
+        turned = asyncio.Event()
+        self._asked.append(turned)
+        self._wake.set()
+        await turned.wait()
 
     @property
     def busy(self) -> Mapping[int, int]:
@@ -130,7 +142,10 @@ class Worker:
             while not self._stopping:
                 self._wake.clear()
                 now = self._doors.clock.now()
+                asked, self._asked = self._asked, []
                 await self._claim(tasks, now)
+                for turned in asked:
+                    turned.set()
                 await asyncio.sleep(_GATHER)
                 await self._wait(now)
 

@@ -65,6 +65,18 @@ def status(where: Where) -> Any:
     return told | {"running": runs, "disk": {"free": disk.free, "total": disk.total}}
 
 
+def readiness(where: Where) -> int | None:
+    """Return the HTTP status of the running broker's own readiness, or None where none answers at its socket."""
+    connection = _OverSocket(where.socket)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
 def journey(where: Where, id: str) -> list[Any]:
     """Return what is known of the messages that carry `id`. Raises Unreachable."""
     return list(ask(where, "journey", id=id) or ())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from broker.cli import exits, reading_commands
+from broker.cli import exits, reading_commands, service_commands
 from broker.cli.certificate_commands import certificates
 from broker.cli.common import CONFIG, Said, console, fail
 from broker.cli.words import language
@@ -72,7 +72,7 @@ def serve(config: Path) -> None:
     from broker.config import load
     from broker.daemon import serve as run
 
-    sys.exit(asyncio.run(run(load(config))))
+    sys.exit(asyncio.run(run(load(config), lambda: load(config))))
 
 
 @main.command()
@@ -89,7 +89,7 @@ def demo(stay: bool, folder: Path | None) -> None:
     sys.exit(run(stay, folder))
 
 
-for _command in reading_commands.COMMANDS:
+for _command in (*reading_commands.COMMANDS, *service_commands.COMMANDS):
     main.add_command(_command)
 
 

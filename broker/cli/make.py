@@ -9,7 +9,7 @@ from broker.errors import Misconfigured
 from broker.lookup.clients_file import add_certificate_client, add_client
 from broker.lookup.clock import SystemClock
 from broker.lookup.new_keys import new_keys
-from broker.lookup.site_key import SITE_KEY, site_key
+from broker.lookup.site_key import site_key
 from broker.sealing.certificates import load_certificates
 
 
@@ -21,9 +21,9 @@ def make_keys(
     if not chosen:
         hint = "one of " + ", ".join(each.number for each in settings.organisation)
         raise Misconfigured("the settings have no such organisation", where="--organisation", hint=hint)
-    site_key(settings.data)
+    site_key(settings.data, settings.site_key_file)
     return [
-        {"site key": str(settings.data / SITE_KEY)},
+        {"site key": str(settings.site_key_file)},
         *(_keys(settings, each, bits, days, starts) for each in chosen),
     ]
 

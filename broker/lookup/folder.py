@@ -5,6 +5,7 @@ last good value and is named; it never takes the others with it.
 """
 
 import asyncio
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -86,9 +87,18 @@ def _is_record(path: Path) -> bool:
     return path.suffix == ".toml" and not path.name.startswith(".") and path.is_file()
 
 
+_LOOKING = threading.Lock()
+
+
+def look_now(look: Callable[[], bool]) -> bool:
+    """Look, and say whether anything has changed. No two threads look at once."""
+    with _LOOKING:
+        return look()
+
+
 async def keep_looking(look: Callable[[], bool], *, interval: timedelta, changed: Callable[[], None]) -> None:
     """Look every `interval` for ever, in a thread, and call `changed` on the loop after a look that says true."""
     while True:
         await asyncio.sleep(interval.total_seconds())
-        if await asyncio.to_thread(look):
+        if await asyncio.to_thread(look_now, look):
             changed()

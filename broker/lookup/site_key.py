@@ -10,13 +10,13 @@ SITE_KEY = "site.key"
 SIZE = 32  # bytes: AES-256
 
 
-def site_key(data: Path) -> bytes:
+def site_key(data: Path, elsewhere: Path | None = None) -> bytes:
     """Return the 32 bytes of the site's key; make it, and the data folder, where neither holds anything yet.
 
-    Raises Misconfigured where the key is missing beside kept data (a new one could open nothing of it), is of another
-    length, or may be read by every user of the machine.
+    It stands in the data folder, or in the file `elsewhere`. Raises Misconfigured where the key is missing beside kept
+    data (a new one could open nothing of it), is of another length, or may be read by every user of the machine.
     """
-    path = data / SITE_KEY
+    path = elsewhere or data / SITE_KEY
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():

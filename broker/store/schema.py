@@ -86,6 +86,11 @@ def check_version(db: sqlite3.Connection, path: Path) -> None:
         )
 
 
+def newest_version() -> int:
+    """Return the version of the schema that this program writes."""
+    return len(_migrations())
+
+
 def _version(db: sqlite3.Connection) -> int:
     return int(db.execute("PRAGMA user_version").fetchone()[0])
 

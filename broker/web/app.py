@@ -47,6 +47,11 @@ def make_partner_app(doors: Doors, *, room: Room | None = None, pace: Pace | Non
     return app
 
 
+def readiness(doors: Doors) -> list[web.RouteDef]:
+    """Return the route of readiness alone, for the operators' socket: it is there whatever the doors demand."""
+    return [web.get("/readyz", _Health(doors).ready)]
+
+
 class _Health:
     def __init__(self, doors: Doors) -> None:
         self._doors = doors

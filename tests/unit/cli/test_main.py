@@ -42,6 +42,9 @@ def test_all_commands_are_there() -> None:
         ("keys", "new"),
         ("clients", "add"),
         ("certificates",),
+        ("check",),
+        ("backup",),
+        ("restore",),
     }
 
 

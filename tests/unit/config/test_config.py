@@ -281,12 +281,14 @@ def test_the_passphrase_may_come_from_the_service_manager_or_the_environment(
     assert passphrase(settings) is None
     monkeypatch.setenv("BROKER_KEYS_PASSPHRASE_TEXT", "from the environment")
     assert passphrase(read(tmp_path, GOOD.replace('keys_passphrase = "secret.txt"\n', ""))) == b"from the environment"
-    credential = tmp_path / "keys_passphrase"
+    credential = tmp_path / "keys.passphrase"
     credential.write_bytes(b"from the service manager")
     credential.chmod(0o400)
     assert passphrase(settings) == b"from the service manager"
     (tmp_path / "secret.txt").write_bytes(b"from the file")
     (tmp_path / "secret.txt").chmod(0o600)
+    assert passphrase(read(tmp_path, GOOD)) == b"from the service manager"  # it is for this very process
+    credential.unlink()
     assert passphrase(read(tmp_path, GOOD)) == b"from the file"
 
 

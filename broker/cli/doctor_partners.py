@@ -1,0 +1,85 @@
+"""What `broker check` says of partners: whether each endpoint's name, address and TLS answer. No message is sent."""
+
+import asyncio
+import socket
+import ssl
+from collections import defaultdict
+from typing import Final
+from urllib.parse import urlsplit
+
+from broker.cli.doctor import Result, fault, ok
+from broker.config import Settings
+from broker.lookup.address_files import AddressFiles
+from broker.message import Text
+from broker.telemetry import origin
+
+_STEP: Final = 5.0  # seconds for each of name, address and TLS
+_AT_ONCE: Final = 32
+
+
+async def partners_answer(settings: Settings) -> list[Result]:
+    """Ask every endpoint of an active partner once, all of them side by side, and say where each stops."""
+    directory = AddressFiles(settings.addresses).current()
+    whose: dict[str, list[int]] = defaultdict(list)
+    for her, party in sorted(directory.parties.items()):
+        endpoint = directory.endpoint(her)
+        if party.active and her not in settings.hosted and endpoint is not None:
+            whose[origin(endpoint)].append(her)
+    few = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(endpoint: str, hers: list[int]) -> Result:
+        async with few:
+            return await _answers(endpoint, ", ".join(map(str, hers[:3])) + (", ..." if len(hers) > 3 else ""))
+
+    async with asyncio.TaskGroup() as tasks:
+        asked = [tasks.create_task(one(endpoint, hers), name=endpoint) for endpoint, hers in whose.items()]
+    return [task.result() for task in asked]
+
+
+async def _answers(endpoint: str, hers: str) -> Result:
+    parts = urlsplit(endpoint)
+    host, port, who = parts.hostname or "", parts.port or 443, f"{endpoint} ({hers})"
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(_STEP):
+            await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError, TimeoutError):
+        return fault(
+            "partners",
+            Text(nb=f"{who}: navnet finnes ikke i DNS", en=f"{who}: the name is not found in DNS"),
+            Text(
+                nb="rett endepunktet, eller se på maskinens DNS", en="mend the endpoint, or look at this machine's DNS"
+            ),
+        )
+    try:
+        async with asyncio.timeout(_STEP):
+            _, writer = await asyncio.open_connection(host, port)
+    except (OSError, TimeoutError):
+        return fault(
+            "partners",
+            Text(nb=f"{who}: ingen svarer på porten", en=f"{who}: nobody answers at the port"),
+            Text(nb="se på brannmuren, og spør motparten", en="look at the firewall, and ask the partner"),
+        )
+    writer.close()
+    if parts.scheme == "https":
+        try:
+            async with asyncio.timeout(_STEP):
+                _, writer = await asyncio.open_connection(host, port, ssl=ssl.create_default_context())
+            writer.close()
+        except ssl.SSLCertVerificationError as error:
+            why = error.verify_message
+            return fault(
+                "partners",
+                Text(
+                    nb=f"{who}: TLS-sertifikatet holder ikke ({why})",
+                    en=f"{who}: the TLS certificate does not hold ({why})",
+                ),
+                Text(nb="be motparten fornye det", en="ask the partner to renew it"),
+            )
+        except (OSError, TimeoutError):
+            return fault(
+                "partners",
+                Text(nb=f"{who}: TLS kommer ikke i stand", en=f"{who}: TLS could not be agreed"),
+                Text(nb="motparten må tilby TLS 1.2 eller nyere", en="the partner must offer TLS 1.2 or newer"),
+            )
+    return ok("partners", f"{who} svarer", f"{who} answers")
