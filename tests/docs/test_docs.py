@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs import logs_page
 from tests.docs.lifecycle_page import PAGE, renewed
 
 ROOT = Path(__file__).parents[2]
@@ -17,6 +18,11 @@ FUNCTION = re.compile(r"\[`([\w.]+)`\]\(\.\./(broker/[\w/]+\.py)\)")
 def test_the_lifecycle_page_is_made_from_the_lifecycle() -> None:
     page = PAGE.read_text("utf-8")
     assert renewed(page) == page, "run: python -m tests.docs.lifecycle_page"
+
+
+def test_the_log_page_is_made_from_the_list_of_events() -> None:
+    page = logs_page.PAGE.read_text("utf-8")
+    assert logs_page.renewed(page) == page, "run: python -m tests.docs.logs_page"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
