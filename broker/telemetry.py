@@ -28,7 +28,7 @@ from broker.logbook import KEYS, STORY
 from broker.message import Attempt, EventKind, NewEvent
 from broker.scrubbing import scrub
 
-Write = Literal["changes", "claim", "erase", "proof"]
+Write = Literal["changes", "claim", "erase", "proof", "alerts"]
 Channel = Literal["mail", "webhook"]
 
 # --- metrics: every label has a closed set of values ---

@@ -54,6 +54,12 @@ class Breaker:
         times = [known.closed_until for known in self._origins.values() if known.closed_until is not None]
         return min((time for time in times if time > now), default=None)
 
+    def resting(self) -> int:
+        """Return how many endpoints' lanes are closed now."""
+        now = self.clock.now()
+        times = (known.closed_until for known in self._origins.values())
+        return sum(time is not None and time > now for time in times)
+
     def note(self, endpoint: str, *, failed: bool) -> None:
         """Count one try. After the wait a single failure closes again: the first try is the probe."""
         known = self._origins.setdefault(telemetry.origin(endpoint), _Origin())

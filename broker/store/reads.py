@@ -10,6 +10,7 @@ from typing import Any
 
 import aiosqlite
 
+from broker.alerts import Alert, Figures
 from broker.errors import BrokerError
 from broker.message import (
     Answer,
@@ -27,6 +28,7 @@ from broker.ports import BodyDamaged, Delivered
 from broker.store import queries
 from broker.store.bodies import SMALL, Vault
 from broker.store.faults import Fate, broken, busy, fate, stopping
+from broker.store.figures import ALERTS, GROUPS, INBOX, read_alert, read_group, read_inbox
 from broker.store.overview import Overview
 from broker.store.rows import (
     DELIVERY,
@@ -243,6 +245,17 @@ class SqliteReads(Overview):
     async def events(self, *, kinds: Collection[EventKind], after: int, limit: int) -> tuple[StoredEvent, ...]:
         key = {"kinds": json.dumps(list(kinds)), "after": after, "limit": limit}
         return read_stored_events(await self._readers.rows(queries.EVENTS, key))
+
+    async def figures(self) -> Figures:
+        """Return what is open and what waits in inboxes, counted. Raises StoreBusy, StoreBroken."""
+        return Figures(
+            groups=tuple(map(read_group, await self._readers.rows(GROUPS, {}))),
+            inbox=tuple(map(read_inbox, await self._readers.rows(INBOX, {}))),
+        )
+
+    async def alerts(self) -> tuple[Alert, ...]:
+        """Return what people were told of, or are to be told of. Raises StoreBusy, StoreBroken."""
+        return tuple(map(read_alert, await self._readers.rows(ALERTS, {})))
 
 
 def _delivered(rows: Rows) -> tuple[Delivered, ...]:

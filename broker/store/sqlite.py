@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from broker import telemetry
+from broker.alerts import Alert
 from broker.errors import Misconfigured, StoreBroken
 from broker.message import Changes, NewBody
 from broker.ports import Claimed
@@ -19,6 +20,7 @@ from broker.store import claim
 from broker.store.apply import apply
 from broker.store.bodies import KEY_SIZE, SMALL, SealedBody, Vault, fsync_folder
 from broker.store.faults import Fate, broken, busy, fate, full
+from broker.store.figures import keep
 from broker.store.reads import READERS, Readers, SqliteReads
 from broker.store.rows import micros
 from broker.store.schema import (
@@ -131,6 +133,10 @@ class SqliteStore(SqliteReads):
     async def ready(self) -> None:
         self._keep_reserve()
         await self._timed("proof", lambda db: db.execute(_PROVE).close())
+
+    async def keep_alerts(self, alerts: Sequence[Alert], *, forgotten: Sequence[str] = ()) -> None:
+        """Write what people know of now; forget what is over. Raises StoreBusy, StoreBroken."""
+        await self._timed("alerts", partial(keep, alerts=alerts, forgotten=forgotten))
 
     async def _write(self, changes: Changes) -> None:
         """Seal the bodies, away from the writer, then write all in one transaction."""

@@ -1,0 +1,283 @@
+"""What people are told of without having to look: one problem, once when it opens and once when it is over. Pure.
+
+A problem is a group (stop-point, error id, counterpart), whether one delivery stands there or ten thousand. It opens
+when a person is needed or when it has lasted, and closes when nothing has stood there for a while, so that what comes
+and goes is not told each time. All that opened and closed between two looks goes in one notice.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Final
+
+from broker.diagnosis import CAUSES, causes
+from broker.errors import BrokerError
+from broker.message import Ball, Text
+
+# What is no fault as long as it does not last.
+_WAITING: Final = frozenset({None, causes.ACKNOWLEDGMENT_AWAITED, causes.RECEIPT_AWAITED})
+_PATIENCE: Final = timedelta(minutes=15)  # with our own queue, or a partner's Acknowledgment
+_COLLECTED_WITHIN: Final = timedelta(minutes=30)  # by an EPJ that polls
+_OWN: Final = "own"  # where the stop-point of a problem would stand that holds no message yet
+
+
+class AlertFailed(BrokerError):
+    """A channel did not take a notice. It is tried again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Deliveries that stand alike, or items that wait for the same EPJ."""
+
+    stop_point: str
+    error_id: str | None
+    her: int  # the counterpart; of ours where our own EPJ is waited for
+    ball: Ball
+    count: int
+    oldest: datetime
+    alarmed: bool = False  # an alarm about a receipt was given
+    name: Text | None = None  # in place of the catalogue's
+
+    @property
+    def id(self) -> str:
+        """Return the problem's id, as operators type it."""
+        return f"{self.stop_point}:{self.error_id or '-'}:{self.her}"
+
+    def troubled(self, now: datetime) -> bool:
+        """Say whether they are more than deliveries that wait as they should."""
+        if self.error_id == causes.HELD_BY_PERSON:
+            return False  # who holds it knows
+        if self.error_id == causes.EPJ_NOT_COLLECTING:
+            return now - self.oldest >= _COLLECTED_WITHIN
+        if self.ball is Ball.PERSON or self.error_id not in _WAITING:
+            return True
+        return self.alarmed if self.error_id == causes.RECEIPT_AWAITED else now - self.oldest >= _PATIENCE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """What stands in the store now, counted by the store."""
+
+    groups: tuple[Group, ...]
+    inbox: tuple[Group, ...]  # items that no EPJ has stored
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """One problem that people know of, or are to be told of."""
+
+    problem: str
+    name: Text
+    ball: Ball
+    count: int  # the most that stood there
+    oldest: datetime
+    opened_at: datetime
+    gone_at: datetime | None = None
+    closed_at: datetime | None = None
+    told: frozenset[str] = frozenset()  # channels that know of the present phase
+
+    @property
+    def her(self) -> int:
+        """Return the counterpart's HER-id."""
+        return int(self.problem.rpartition(":")[2])
+
+    @property
+    def error_id(self) -> str:
+        """Return the error id, or "-"."""
+        return self.problem.split(":")[1]
+
+    @property
+    def own(self) -> bool:
+        """Say whether it is about ourselves, and no message stands there."""
+        return self.problem.startswith(f"{_OWN}:")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """What one channel is told at one time. The same notice has the same id, also when it is tried again."""
+
+    at: datetime
+    opened: tuple[Alert, ...]
+    closed: tuple[Alert, ...]
+    subject: str
+    text: str
+
+    @property
+    def id(self) -> str:
+        """Return an id of 32 characters."""
+        about = [f"{alert.problem} {alert.opened_at} {alert.closed_at}" for alert in (*self.opened, *self.closed)]
+        return sha256("\n".join(about).encode()).hexdigest()[:32]
+
+
+def own(what: str, her: int, name: Text, now: datetime) -> Group:
+    """Return a problem of our own: a certificate that ends soon, a disk that fills."""
+    return Group(stop_point=_OWN, error_id=what, her=her, ball=Ball.PERSON, count=1, oldest=now, name=name)
+
+
+def together(groups: Iterable[Group]) -> Mapping[str, Group]:
+    """Return groups by id; those of the same id are one, and a person's turn goes first."""
+    found: dict[str, Group] = {}
+    for group in sorted(groups, key=lambda group: group.error_id == causes.LANE_CLOSED):
+        # That a lane is closed is no cause: what closed it is.
+        id = _behind(group, found.values()) if group.error_id == causes.LANE_CLOSED else group.id
+        known = found.get(id)
+        found[id] = group if known is None else _one(known, group)
+    return found
+
+
+def _behind(closed: Group, found: Iterable[Group]) -> str:
+    same = [group for group in found if (group.stop_point, group.her) == (closed.stop_point, closed.her)]
+    return max(same, key=lambda group: group.count, default=closed).id
+
+
+def _one(first: Group, other: Group) -> Group:
+    return replace(
+        first,
+        ball=Ball.PERSON if Ball.PERSON in (first.ball, other.ball) else first.ball,
+        count=first.count + other.count,
+        oldest=min(first.oldest, other.oldest),
+    )
+
+
+def compare(
+    kept: Iterable[Alert],
+    groups: Iterable[Group],
+    *,
+    channels: Collection[str],
+    after: timedelta,
+    quiet: timedelta,
+    now: datetime,
+) -> tuple[Alert, ...]:
+    """Return the alerts that are new or have changed. `groups` are all that are troubled.
+
+    A group opens at once where a person is needed, else when its oldest is `after` old. It closes when it has been
+    gone for `quiet`.
+    """
+    standing, known = together(groups), {alert.problem: alert for alert in kept}
+    changed = [then for alert in known.values() if (then := _then(alert, standing, channels, quiet, now)) != alert]
+    return (
+        *changed,
+        *(
+            _opened(group, now)
+            for id, group in standing.items()
+            if id not in known and (group.ball is Ball.PERSON or now - group.oldest >= after)
+        ),
+    )
+
+
+def _opened(group: Group, now: datetime) -> Alert:
+    cause = CAUSES.get(group.error_id or "")
+    name = group.name or (cause.name if cause else Text(nb="i kø for lenge", en="queued for too long"))
+    return Alert(problem=group.id, name=name, ball=group.ball, count=group.count, oldest=group.oldest, opened_at=now)
+
+
+def _then(
+    alert: Alert, standing: Mapping[str, Group], channels: Collection[str], quiet: timedelta, now: datetime
+) -> Alert:
+    if alert.closed_at is not None:
+        return alert
+    if (group := standing.get(alert.problem)) is not None:
+        return replace(alert, gone_at=None, count=max(alert.count, group.count))
+    if alert.gone_at is None:
+        return replace(alert, gone_at=now)
+    if now - alert.gone_at < quiet:
+        return alert
+    # Who never heard that it opened need not hear that it closed.
+    return replace(alert, closed_at=now, told=frozenset(channels) - alert.told)
+
+
+def heard(alert: Alert, channel: str) -> Alert:
+    """Return the alert, now that the channel knows of its phase."""
+    return replace(alert, told=alert.told | {channel})
+
+
+def over(alert: Alert, channels: Collection[str]) -> bool:
+    """Say whether nobody is left to be told that it closed."""
+    return alert.closed_at is not None and alert.told >= frozenset(channels)
+
+
+def notice(
+    kept: Iterable[Alert], channel: str, *, host: str, language: str, names: Mapping[int, str], now: datetime
+) -> Notice | None:
+    """Return what the channel does not know yet, in words; or None. `names` are those of organisations and units."""
+    waiting = [alert for alert in kept if channel not in alert.told]
+    opened = tuple(alert for alert in waiting if alert.closed_at is None)
+    closed = tuple(alert for alert in waiting if alert.closed_at is not None)
+    if not waiting:
+        return None
+    said = [_said(alert, names, now) for alert in (*opened, *closed)]
+    subject = _subject(opened, closed, names)
+    return Notice(
+        at=now,
+        opened=opened,
+        closed=closed,
+        subject=f"[{host}] {_in(subject, language)}",
+        text="\n\n".join(_in(one, language) for one in said) + "\n",
+    )
+
+
+# --- words ---
+
+_BALLS: Final = {
+    Ball.US: Text(nb="Ballen er hos oss.", en="The ball is with us."),
+    Ball.PARTNER: Text(nb="Ballen er hos motparten.", en="The ball is with the partner."),
+    Ball.EPJ: Text(nb="Ballen er hos fagsystemet.", en="The ball is with the EPJ."),
+    Ball.PERSON: Text(nb="Ballen er hos en person hos oss.", en="The ball is with a person on our side."),
+}
+
+
+def _in(text: Text, language: str) -> str:
+    return text.nb if language == "nb" else text.en
+
+
+def _subject(opened: tuple[Alert, ...], closed: tuple[Alert, ...], names: Mapping[int, str]) -> Text:
+    if len(opened) + len(closed) > 1:
+        return Text(
+            nb=f"{len(opened)} problemer åpnet, {len(closed)} lukket",
+            en=f"{len(opened)} problems opened, {len(closed)} closed",
+        )
+    (alert,) = (*opened, *closed)
+    what = _what(alert, names)
+    return what if opened else Text(nb=f"Løst: {what.nb}", en=f"Solved: {what.en}")
+
+
+def _what(alert: Alert, names: Mapping[int, str]) -> Text:
+    if alert.own:
+        return alert.name
+    party = f"{names[alert.her]} (HER-id {alert.her})" if alert.her in names else f"HER-id {alert.her}"
+    one = alert.count == 1
+    return Text(
+        nb=f"{alert.count} {'melding' if one else 'meldinger'}, {party}: {alert.name.nb} ({alert.error_id})",
+        en=f"{alert.count} {'message' if one else 'messages'}, {party}: {alert.name.en} ({alert.error_id})",
+    )
+
+
+def _said(alert: Alert, names: Mapping[int, str], now: datetime) -> Text:
+    what = _what(alert, names)
+    if alert.closed_at is not None:
+        lasted = _span((alert.gone_at or alert.closed_at) - alert.opened_at)
+        return Text(
+            nb=f"LØST  {alert.problem}\n{what.nb}. Det varte {lasted.nb} etter at det ble varslet.",
+            en=f"SOLVED  {alert.problem}\n{what.en}. It lasted {lasted.en} after it was told.",
+        )
+    if alert.own:
+        return Text(nb=f"NYTT  {alert.problem}\n{what.nb}.", en=f"NEW  {alert.problem}\n{what.en}.")
+    cause, age, ball = CAUSES.get(alert.error_id), _span(now - alert.oldest), _BALLS[alert.ball]
+    act = cause.act if cause else Text(nb="", en="")
+    return Text(
+        nb=f"NYTT  {alert.problem}\n{what.nb}. Den eldste har ventet {age.nb}. {ball.nb}\n{act.nb}\n"
+        f"Se: broker problem {alert.problem}",
+        en=f"NEW  {alert.problem}\n{what.en}. The oldest has waited {age.en}. {ball.en}\n{act.en}\n"
+        f"See: broker problem {alert.problem}",
+    )
+
+
+def _span(span: timedelta) -> Text:
+    minutes = max(0, int(span.total_seconds())) // 60
+    if minutes < 60:
+        return Text(nb=f"{minutes} min", en=f"{minutes} min")
+    hours, days = minutes // 60, minutes // 1440
+    if days:
+        return Text(nb=f"{days} d {hours % 24} t", en=f"{days} d {hours % 24} h")
+    return Text(nb=f"{hours} t {minutes % 60} min", en=f"{hours} h {minutes % 60} min")
