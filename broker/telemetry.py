@@ -74,6 +74,12 @@ _LOOP_SECONDS = Histogram(
     registry=REGISTRY,
 )
 _UNEXPECTED = Counter("broker_unexpected", "Faults of our own that no rule foresaw", ["where"], registry=REGISTRY)
+# From the start, so that the first of each is seen as a rise.
+WHERE: Final = ("delivery", "signal", "postponing", "telemetry", "watch", "epj", "partner")
+for _where in WHERE:
+    _UNEXPECTED.labels(where=_where)
+for _algorithm in ("sha1", "3des"):
+    _OUTDATED.labels(algorithm=_algorithm)
 _DROPPED = Counter("broker_log_keys_dropped", "Log keys dropped because they are not on the list", registry=REGISTRY)
 _LOST = Counter("broker_log_lines_lost", "Log lines that could not be written", registry=REGISTRY)
 _STARTED = Gauge("broker_started_timestamp_seconds", "When this process started", registry=REGISTRY)
