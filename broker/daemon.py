@@ -133,6 +133,7 @@ async def _run(settings: Settings, stack: AsyncExitStack, broken: asyncio.Future
             data=settings.data,
             reserve=settings.limits.reserve,
             resting=breaker.resting,
+            every=3 * settings.reload,
         )
         watchers.append(tasks.create_task(Watch(store, around, telling).run(), name="watch"))
         async with AsyncExitStack() as listeners:

@@ -19,7 +19,6 @@ from broker.message import Text
 from broker.ports import Addresses, Clock, Keys
 from broker.routing.party import Directory
 
-_EVERY: Final = 15.0  # seconds between two looks
 _SHARE: Final = 20  # looking may take one part in so many of the time
 _BEAT: Final = 0.5  # seconds between two looks at the event loop's lag
 _NOTICES: Final = timedelta(minutes=1)  # between two to the same channel, whatever happens
@@ -72,6 +71,7 @@ class Around:
     data: Path
     reserve: int  # bytes of disk
     resting: Callable[[], int]  # endpoints whose lanes are closed
+    every: timedelta = timedelta(seconds=15)  # between two looks
 
 
 class Watch:
@@ -96,7 +96,7 @@ class Watch:
                 except Exception as fault:
                     telemetry.unexpected("watch", fault)
                 telemetry.tell_folded()
-                await asyncio.sleep(max(_EVERY, _SHARE * (loop.time() - began)))
+                await asyncio.sleep(max(self._around.every.total_seconds(), _SHARE * (loop.time() - began)))
 
     async def look(self) -> None:
         """Look once: set the gauges, and tell each channel what it does not know. Raises StoreBusy, StoreBroken."""
