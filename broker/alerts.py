@@ -14,6 +14,7 @@ from typing import Final
 from broker.diagnosis import CAUSES, causes
 from broker.errors import BrokerError
 from broker.message import Ball, Text
+from broker.scrubbing import blank
 
 # What is no fault as long as it does not last.
 _WAITING: Final = frozenset({None, causes.ACKNOWLEDGMENT_AWAITED, causes.RECEIPT_AWAITED})
@@ -206,6 +207,7 @@ def notice(
     closed = tuple(alert for alert in waiting if alert.closed_at is not None)
     if not waiting:
         return None
+    names = {her: blank(name) for her, name in names.items()}  # each by itself: a secret may have more than one line
     said = [_said(alert, names, now) for alert in (*opened, *closed)]
     subject = _subject(opened, closed, names)
     return Notice(
@@ -243,13 +245,14 @@ def _subject(opened: tuple[Alert, ...], closed: tuple[Alert, ...], names: Mappin
 
 
 def _what(alert: Alert, names: Mapping[int, str]) -> Text:
+    name = Text(nb=blank(alert.name.nb), en=blank(alert.name.en))
     if alert.own:
-        return alert.name
+        return name
     party = f"{names[alert.her]} (HER-id {alert.her})" if alert.her in names else f"HER-id {alert.her}"
     one = alert.count == 1
     return Text(
-        nb=f"{alert.count} {'melding' if one else 'meldinger'}, {party}: {alert.name.nb} ({alert.error_id})",
-        en=f"{alert.count} {'message' if one else 'messages'}, {party}: {alert.name.en} ({alert.error_id})",
+        nb=f"{alert.count} {'melding' if one else 'meldinger'}, {party}: {name.nb} ({alert.error_id})",
+        en=f"{alert.count} {'message' if one else 'messages'}, {party}: {name.en} ({alert.error_id})",
     )
 
 

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from broker import alerts, gauges, telemetry
 from broker.alerts import Alert, AlertFailed, Figures, Group, Notice
-from broker.errors import BrokerError, OwnKeyUnusable, Unaddressable
+from broker.errors import BrokerError, OwnKeyUnusable, StoreBroken, Unaddressable
 from broker.message import Text
 from broker.ports import Addresses, Clock, Keys
 from broker.routing.party import Directory
@@ -83,7 +83,7 @@ class Watch:
         self._told_at: dict[str, datetime] = {}
 
     async def run(self) -> None:
-        """Look, for ever."""
+        """Look, for ever. Raises StoreBroken when the store can't be relied on any more."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._beats(), name="loop lag")
             loop = asyncio.get_running_loop()
@@ -91,6 +91,8 @@ class Watch:
                 began = loop.time()
                 try:
                     await self.look()
+                except StoreBroken:
+                    raise
                 except BrokerError as why:
                     telemetry.store_busy(why=why.why)
                 except Exception as fault:
