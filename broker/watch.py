@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from broker import alerts, gauges, telemetry
-from broker.alerts import Alert, AlertFailed, Figures, Group, Notice
+from broker.alerts import Alert, AlertFailed, Group, Notice
+from broker.diagnosis.problems import Tally, Uncollected, problems
 from broker.errors import BrokerError, OwnKeyUnusable, StoreBroken, Unaddressable
 from broker.message import Text
 from broker.ports import Addresses, Clock, Keys
@@ -28,8 +29,11 @@ EXPIRES_SOON: Final = timedelta(days=30)  # of our own certificates: ordering on
 class Kept(Protocol):
     """What is asked of the store."""
 
-    async def figures(self) -> Figures:
-        """Return what is open, counted."""
+    async def tallies(self, *, now: datetime) -> tuple[Tally, ...]:
+        """Return what is open or waits for a person, counted."""
+
+    async def uncollected(self) -> tuple[Uncollected, ...]:
+        """Return what waits for our own EPJ systems, counted."""
 
     async def alerts(self) -> tuple[Alert, ...]:
         """Return what people were told of, or are to be told of."""
@@ -103,11 +107,9 @@ class Watch:
     async def look(self) -> None:
         """Look once: set the gauges, and tell each channel what it does not know. Raises StoreBusy, StoreBroken."""
         now = self._around.clock.now()
-        figures = await self._store.figures()
-        troubled = list(
-            alerts.together(group for group in (*figures.groups, *figures.inbox) if group.troubled(now)).values()
-        )
-        gauges.show(figures, troubled, now=now)
+        tallies, uncollected = await self._store.tallies(now=now), await self._store.uncollected()
+        troubled = alerts.groups(problems(tallies, uncollected, now=now))
+        gauges.show(tallies, uncollected, troubled, now=now)
         free = await asyncio.to_thread(_free, self._around.data)
         own = dict(self._own_expiry(now))
         gauges.surroundings(

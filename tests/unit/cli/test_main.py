@@ -35,15 +35,10 @@ def test_all_commands_are_there() -> None:
     assert set(COMMANDS) == {
         ("serve",),
         ("demo",),
-<<<<<<< HEAD
         *[(name,) for name in ("status", "problems", "problem", "show", "trace", "attempts", "queue", "partners")],
         ("explain",),
         ("events",),
-=======
         ("alerts", "test"),
-        ("show",),
-        ("queue",),
->>>>>>> 375ba34 (broker alerts test; attempts that fail fold, checkpoints never do; design and changes told)
         ("addresses", "check"),
         ("keys", "new"),
         ("clients", "add"),
