@@ -41,6 +41,7 @@ $(STAMP): scripts/setup
 
 system: setup
 	scripts/system-packages xmlsec1 openssl strace
+	scripts/promtool >/dev/null
 
 lint: setup
 	$(BIN)/ruff check .

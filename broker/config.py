@@ -7,6 +7,7 @@ A variable is BROKER_ and the key in capitals; two underscores stand for the dot
 Paths in the file are relative to the file, those in the environment to the working folder. Durations are ISO 8601.
 """
 
+import base64
 import os
 import re
 from collections.abc import Mapping
@@ -71,6 +72,13 @@ def _path(value: object) -> Path:
     return Path(os.path.abspath(Path(value).expanduser()))
 
 
+def _mail_address(value: object) -> object:
+    if not isinstance(value, str) or not re.fullmatch(r"[^@\s<>,;:\"]{1,64}@[A-Za-z0-9.-]{1,253}", value):
+        raise _wrong('a mail address, such as "drift@fjordvik.example"')
+    return value
+
+
+MailAddress = Annotated[str, BeforeValidator(_mail_address)]
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 OrganisationNumber = Annotated[str, BeforeValidator(_organisation_number)]
 HerId = Annotated[int, Field(ge=1, le=MAX_INT32, strict=True)]
@@ -193,6 +201,35 @@ class Limits(_Part):
         return self
 
 
+class Alerts(_Part):
+    """Who is told of problems without having to look: by mail, by webhook, by both, or nobody."""
+
+    language: Literal["nb", "en"] = "nb"
+    after: Duration = timedelta(minutes=15)  # how long a problem lasts before it is told; at once if a person is needed
+    quiet: Duration = timedelta(minutes=5)  # how long it must be gone before it counts as over
+    mail_to: tuple[MailAddress, ...] = ()
+    mail_from: MailAddress | None = None
+    smtp_host: Annotated[str, Field(min_length=1, max_length=253)] | None = None
+    smtp_port: Annotated[int, Field(ge=1, le=65535)] = 25
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_user: str | None = None
+    smtp_password: FilePath | None = None  # a file
+    webhook: Annotated[str, Field(pattern=r"^https?://[^\s/]+(/\S*)?$")] | None = None
+    webhook_secret: FilePath | None = None  # a file: whsec_ and base64, as Standard Webhooks writes it
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "Alerts":
+        if bool(self.mail_to) != (self.mail_from is not None) or bool(self.mail_to) != (self.smtp_host is not None):
+            raise _wrong("mail_to, mail_from and smtp_host together, or none of them")
+        if (self.smtp_user is None) != (self.smtp_password is None):
+            raise _wrong("smtp_user and smtp_password together, or neither of them")
+        if self.smtp_user is not None and self.smtp_security == "none":
+            raise _wrong('smtp_security = "starttls" or "tls" where there is a password')
+        if self.webhook_secret is not None and self.webhook is None:
+            raise _wrong("webhook where there is a webhook_secret")
+        return self
+
+
 class Settings(BaseSettings):
     """All settings. `load` makes them."""
 
@@ -218,6 +255,7 @@ class Settings(BaseSettings):
     breaker: Breaker = Breaker()
     timeouts: Timeouts = Timeouts()
     limits: Limits = Limits()
+    alerts: Alerts = Alerts()
     reload: Duration = timedelta(seconds=5)  # how often records, processes, keys and clients are looked at
     log: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -340,6 +378,30 @@ def passphrase(settings: Settings) -> bytes | None:
     return b"\n".join(lines)
 
 
+def secret(path: Path | None, key: str) -> bytes | None:
+    """Return the first line of the file that the setting `key` names, or None. Raises Misconfigured."""
+    if path is None:
+        return None
+    try:
+        first = path.read_bytes().split(b"\n", 1)[0].rstrip(b"\r")
+    except OSError as error:
+        raise Misconfigured(f"the file can't be read ({error.strerror})", where=key) from None
+    if not first:
+        raise Misconfigured("the first line of the file is empty", where=key)
+    return first
+
+
+def webhook_secret(alerts: Alerts) -> bytes | None:
+    """Return the key that alerts are signed with, or None. Raises Misconfigured."""
+    first = secret(alerts.webhook_secret, "alerts.webhook_secret")
+    if first is None:
+        return None
+    try:
+        return base64.b64decode(first.removeprefix(b"whsec_"), validate=True)
+    except ValueError:
+        raise Misconfigured("must hold whsec_ and base64", where="alerts.webhook_secret") from None
+
+
 _DOOR_PATHS = ("certificate", "key", "client_ca")
 _PATHS = ("data", "addresses", "processes", "schemas", "keys", "keys_passphrase", "site_key", "clients")
 
@@ -357,6 +419,9 @@ def _beside(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
     for door in ("partner", "epj"):
         if isinstance(table := values.get(door), dict):
             placed[door] = {key: at(value) if key in _DOOR_PATHS else value for key, value in table.items()}
+    if isinstance(table := values.get("alerts"), dict):
+        files = ("smtp_password", "webhook_secret")
+        placed["alerts"] = {key: at(value) if key in files else value for key, value in table.items()}
     return placed
 
 
@@ -401,6 +466,7 @@ _EXAMPLES: Mapping[str, str] = {
     "hers": "hers = [8000101]",
 }
 
+_HOST = 'a host name, such as "broker.fjordvik.example"'
 _FORMS: Mapping[str, Any] = {
     "form": lambda context: str(context["form"]),
     "literal_error": lambda context: f"one of {context['expected']}",
@@ -414,7 +480,9 @@ _FORMS: Mapping[str, Any] = {
     "string_type": lambda context: 'text in quotes, such as "..."',
     "string_too_short": lambda context: "text that is not empty",
     "string_too_long": lambda context: f"text of at most {context['max_length']} characters",
-    "string_pattern_mismatch": lambda context: 'a host name, such as "broker.fjordvik.example"',
+    "string_pattern_mismatch": lambda context: (
+        "an http(s) address" if context.get("pattern", "").startswith("^https?") else _HOST
+    ),
     "path_type": lambda context: "a path in quotes",
     "tuple_type": lambda context: "a list, such as [8000102]",
     "too_short": lambda context: "a list that is not empty",
@@ -434,6 +502,7 @@ def _known_keys(steps: tuple[int | str, ...]) -> set[str]:
         "breaker": Breaker,
         "timeouts": Timeouts,
         "limits": Limits,
+        "alerts": Alerts,
     }
     head = str(steps[0])
     if len(steps) == 1 or head not in tables:

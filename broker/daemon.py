@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from broker import __version__, telemetry
-from broker.config import Listener, Settings, passphrase, site
+from broker.config import Listener, Settings, passphrase, secret, site, webhook_secret
 from broker.errors import Misconfigured, StoreBroken
 from broker.lookup.address_files import AddressFiles
 from broker.lookup.clients_file import ClientsFile
@@ -31,9 +31,12 @@ from broker.ports import Doors
 from broker.reload import Reloading
 from broker.routing.choose import plain_http_allowed
 from broker.store.sqlite import open_store
+from broker.transport.alert_mail import Mail
+from broker.transport.alert_webhook import Webhook
 from broker.transport.https import https_carrier
 from broker.transport.partner_clocks import PartnerClocks
 from broker.validation.codes import Codes, read_codes
+from broker.watch import Around, Channel, Telling, Watch
 from broker.web.app import make_epj_app, make_partner_app, readiness
 from broker.web.bodies import Pace, Room
 from broker.web.listen import listening
@@ -84,7 +87,7 @@ async def _run(
         if not broken.done():
             broken.set_result(error)
 
-    clock, notifier = SystemClock(), Notifier(os.environ)
+    clock, notifier, told = SystemClock(), Notifier(os.environ), telling(settings)
     addresses = AddressFiles(settings.addresses)
     processes = ProcessFiles(settings.processes)
     keys = KeyFiles(settings.keys, settings.hosted, passphrase=passphrase(settings))
@@ -166,6 +169,17 @@ async def _run(
             for name, tls in doors_tls.items()
             if tls is not None
         ]
+        measured = Around(
+            addresses=addresses,
+            keys=keys,
+            hosted=settings.hosted,
+            clock=clock,
+            data=settings.data,
+            reserve=settings.limits.reserve,
+            resting=lambda: len(breaker.rests()),
+            every=3 * settings.reload,
+        )
+        watchers.append(tasks.create_task(Watch(store, measured, told).run(), name="watch"))
         async with AsyncExitStack() as listeners:
             grace = settings.timeouts.stop.total_seconds()
             operators = make_operator_app(doors, store, closed=worker.closed, alarms=around.conditions)
@@ -244,6 +258,30 @@ def _codes() -> Codes:
         return read_codes({path.name: path.read_text("utf-8") for path in sorted(folder.glob("*.toml"))})
     except (OSError, UnicodeDecodeError):
         raise Misconfigured("a code list can't be read", where=str(folder), hint="install the package anew") from None
+
+
+def telling(settings: Settings) -> Telling:
+    """Return whom to tell of problems. Raises Misconfigured."""
+    told = settings.alerts
+    channels: list[Channel] = []
+    if told.mail_from is not None and told.smtp_host is not None:
+        password = secret(told.smtp_password, "alerts.smtp_password")
+        channels.append(
+            Mail(
+                host=told.smtp_host,
+                port=told.smtp_port,
+                security=told.smtp_security,
+                sender=told.mail_from,
+                receivers=told.mail_to,
+                user=told.smtp_user,
+                password=password.decode("utf-8", "replace") if password is not None else None,
+            )
+        )
+    if told.webhook is not None:
+        channels.append(Webhook(url=told.webhook, secret=webhook_secret(told)))
+    return Telling(
+        channels=tuple(channels), language=told.language, host=settings.host, after=told.after, quiet=told.quiet
+    )
 
 
 def _tls(settings: Settings, door: Listener) -> DoorTls | None:

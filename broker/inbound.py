@@ -199,6 +199,8 @@ def _verify(came: Came) -> Verified:
 async def _opened(came: Came, verified: Verified, doors: Doors) -> Answer:
     """Signature and sender hold. Tell a duplicate, open, look into the document, and commit what follows."""
     key_digests = digests(verified.references)
+    if verified.uses_sha1:
+        telemetry.outdated("sha1", party=came.from_her)
     try:
         known = await doors.store.received(from_her=came.from_her, cpa_id=came.agreement.cpa_id, eb_id=came.eb_id)
     except BodyDamaged:
@@ -275,6 +277,8 @@ def _decrypt(came: Came, doors: Doors) -> bytes:
         random=doors.randomness.bytes,
         allow_3des=party is not None and Switch.TRIPLE_DES in party.switches,
     )
+    if opened.cipher is cms.Cipher.TRIPLE_DES_CBC:
+        telemetry.outdated("3des", party=came.from_her)
     if not mime.looks_like_gzip(opened.content):
         return opened.content
     try:

@@ -3,26 +3,33 @@
 What happens to a message is told by the events that a write commits: `recorded(events)`, called after the write,
 gives one line for each. Everything else has a typed function of its own below. No function here
 raises, and none takes a body, a name, a number of a person or a key; what slips in all the same is dropped by the list
-of keys or blanked by the scrubber.
+of keys or blanked by the scrubber. What each line means stands in `logbook`; repeats of the same trouble are folded.
 """
 
 import errno
 import json
 import logging
-import re
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Iterable, Mapping, MutableMapping
 from datetime import datetime
 from functools import cache
-from typing import Any, Final, TextIO
+from typing import Any, Final, Literal, TextIO
 from urllib.parse import urlsplit
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from broker.errors import BrokerError, Postponed
+from broker.folding import Folds
+from broker.logbook import FOLDING, KEYS, STORY
 from broker.message import Attempt, EventKind, NewEvent
+from broker.scrubbing import scrub
+
+Write = Literal["changes", "claim", "erase", "proof", "alerts"]
+Channel = Literal["mail", "webhook"]
 
 # --- metrics: every label has a closed set of values ---
 
@@ -49,7 +56,30 @@ _LANES_CLOSED = Counter("broker_lanes_closed", "Times that an endpoint's lanes c
 _INBOUND_REFUSED = Counter(
     "broker_inbound_refused", "Envelopes refused for what their headers show", ["code"], registry=REGISTRY
 )
+_OUTDATED = Counter(
+    "broker_outdated_algorithms", "Uses of algorithms that only a switch allows", ["algorithm"], registry=REGISTRY
+)
+_ALERTS = Counter("broker_alerts", "Alerts to people, by channel and result", ["channel", "result"], registry=REGISTRY)
+_STORE_SECONDS = Histogram(
+    "broker_store_seconds",
+    "From the call of a write until it is on disk",
+    ["write"],
+    buckets=(0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10),
+    registry=REGISTRY,
+)
+_LOOP_SECONDS = Histogram(
+    "broker_event_loop_lag_seconds",
+    "How late the event loop came back to one who waited",
+    buckets=(0.003, 0.01, 0.03, 0.1, 0.3, 1, 3),
+    registry=REGISTRY,
+)
 _UNEXPECTED = Counter("broker_unexpected", "Faults of our own that no rule foresaw", ["where"], registry=REGISTRY)
+# From the start, so that the first of each is seen as a rise.
+WHERE: Final = ("delivery", "signal", "postponing", "telemetry", "watch", "epj", "partner")
+for _where in WHERE:
+    _UNEXPECTED.labels(where=_where)
+for _algorithm in ("sha1", "3des"):
+    _OUTDATED.labels(algorithm=_algorithm)
 _DROPPED = Counter("broker_log_keys_dropped", "Log keys dropped because they are not on the list", registry=REGISTRY)
 _LOST = Counter("broker_log_lines_lost", "Log lines that could not be written", registry=REGISTRY)
 _STARTED = Gauge("broker_started_timestamp_seconds", "When this process started", registry=REGISTRY)
@@ -62,47 +92,6 @@ def exposition() -> bytes:
 
 
 # --- the log ---
-
-KEYS: Final = frozenset(
-    {
-        "ts", "level", "event", "msg", "delivery", "item", "eb_id", "party", "ours", "client", "stage", "error_id",
-        "codes", "why", "attempt", "result", "http_status", "ms", "peer", "door", "route", "request", "error", "at",
-        "where", "source", "count", "version", "environment", "logger", "until", "reason", "process", "function",
-        "size", "ebms_code", "location",
-    }
-)  # fmt: skip
-
-MAX_VALUE: Final = 256  # characters; longer values are cut: no field of ours needs more
-
-_UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-_SECRETS = re.compile(
-    # Our own ids are kept first: half of a UUID may be digits only.
-    rf"(?P<keep>{_UUID})"
-    # Eleven digits in a row, as a national identity number is written; longer runs hold one.
-    r"|(?P<digits>\d{11,}|\d{6}[ .]?\d{3}[ .]?\d{2}\d*|\d{2}[ .-]\d{2}[ .-]\d{2}[ .-]?\d{5})"
-    r"|(?P<pem>-----BEGIN[\s\S]*?(?:-----END[^-]*-----|$))"
-    r"|(?P<bearer>(?i:bearer|basic)\s+\S+)"
-    r"|(?P<token>[A-Za-z0-9_\-+/=]{40,})"
-)
-# What most values are: our own ids and eb:MessageIds, and the words of our own lists. None of these can hold a secret.
-_HARMLESS = re.compile(
-    rf"{_UUID}(?:@[a-z.-]{{1,64}})?|[a-z][a-z._]{{0,38}}|[A-Z]{{1,3}}-?[0-9]{{1,4}}"
-    r"|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"
-)
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-
-
-def scrub(value: str) -> str:
-    """Return `value` fit for a log line: secrets blanked, control and direction characters escaped, cut to length."""
-    if _HARMLESS.fullmatch(value):
-        return value
-
-    def blank(match: re.Match[str]) -> str:
-        return match[0] if match.lastgroup == "keep" else f"[{match.lastgroup}]"
-
-    # Cut after the secrets are blanked: half of a secret would not be known for one.
-    clean = _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", _SECRETS.sub(blank, value))
-    return clean if len(clean) <= MAX_VALUE else clean[: MAX_VALUE - 1] + "…"
 
 
 def _fit(value: object) -> object:
@@ -165,30 +154,49 @@ def configure(level: str = "info", stream: TextIO | None = None) -> None:
     root.setLevel(logging.WARNING)
 
 
+_folds = Folds()
+_folding = threading.Lock()
+_COUNTERPARTS: Final = ("party", "peer", "client", "where", "source", "channel")
+_ERRORS: Final = ("error_id", "ebms_code", "error")
+
+
 def _emit(level: str, event: str, **fields: object) -> None:
     try:
-        getattr(_log, level)(event, **fields)
+        if level == "info" and (event not in FOLDING or fields.get("error_id") is None):
+            getattr(_log, level)(event, **fields)  # a checkpoint is never folded
+            return
+        key = (event, (*_first(fields, _ERRORS), *_first(fields, _COUNTERPARTS)))
+        with _folding:
+            now = time.monotonic()
+            _tell_folded(now)
+            told = _folds.tell(key, now)
+        if told:
+            getattr(_log, level)(event, **fields)
     except Exception:  # a log that can't be written must not stop a message
         _LOST.inc()
 
 
-# --- what happens to a message ---
+def _first(fields: Mapping[str, object], keys: Iterable[str]) -> tuple[tuple[str, object], ...]:
+    """Return the first of `keys` that says anything, with what it says; or nothing."""
+    return next((((key, fields[key]),) for key in keys if fields.get(key) is not None), ())
 
-_WARNINGS: Final = frozenset(
-    {
-        EventKind.PARKED,
-        EventKind.REFUSED,
-        EventKind.ABANDONED,
-        EventKind.ALARM,
-        EventKind.OVERDUE,
-        EventKind.RECEIPT_CONTRADICTS,
-        EventKind.RECEIPT_DUPLICATE_WORD,
-        EventKind.RECEIPT_UNMATCHED,
-        EventKind.INBOUND_REJECTED,
-        EventKind.SIGNAL_DROPPED,
-        EventKind.SECURITY,
-    }
-)
+
+def _tell_folded(now: float, *, all: bool = False) -> None:
+    for folded in _folds.over(now, all=all):
+        event, about = folded.key
+        _log.warning("log.repeated", of=event, count=folded.count, **dict(about))
+
+
+def tell_folded(*, all: bool = False) -> None:
+    """Write how many lines were folded in the windows that are over (or in all), for where nothing else is written."""
+    try:
+        with _folding:
+            _tell_folded(time.monotonic(), all=all)
+    except Exception:
+        _LOST.inc()
+
+
+# --- what happens to a message ---
 
 
 def recorded(events: Iterable[NewEvent], attempts: Iterable[Attempt] = ()) -> None:
@@ -207,7 +215,7 @@ def recorded(events: Iterable[NewEvent], attempts: Iterable[Attempt] = ()) -> No
 def _happened(event: NewEvent) -> None:
     _EVENTS_OF[event.kind].inc()
     _emit(
-        "warning" if event.kind in _WARNINGS else "info",
+        STORY[event.kind].levels[0],
         event.kind,
         msg=event.message_id,
         delivery=event.delivery_id,
@@ -298,6 +306,12 @@ def inbound_refused(*, code: str, why: str, location: str) -> None:
     _emit("warning", "inbound.refused", ebms_code=code, why=why, location=location or None)
 
 
+def outdated(algorithm: Literal["sha1", "3des"], *, party: int) -> None:
+    """What came from a partner rests on an algorithm that only a switch in its record allows: to be ended."""
+    _OUTDATED.labels(algorithm=algorithm).inc()
+    _emit("warning", "algorithm.outdated", algorithm=algorithm, party=party)
+
+
 def receive_postponed(why: Postponed) -> None:
     """A partner's envelope got 503: the fault is ours, and the partner still has the duty."""
     _emit("warning", "inbound.postponed", error_id=why.error_id, why=why.why)
@@ -320,6 +334,28 @@ def signal_refused(message: str, eb_id: str, why: BrokerError) -> None:
 # --- the process ---
 
 
+def written(write: Write, *, seconds: float) -> None:
+    """A write of the store ended, well or not."""
+    _STORE_SECONDS.labels(write=write).observe(seconds)
+
+
+def lagged(seconds: float) -> None:
+    """The event loop was so late."""
+    _LOOP_SECONDS.observe(seconds)
+
+
+def alert_sent(channel: Channel, *, count: int) -> None:
+    """People were told of so many problems that opened or closed."""
+    _ALERTS.labels(channel=channel, result="sent").inc()
+    _emit("info", "alert.sent", channel=channel, count=count)
+
+
+def alert_failed(channel: Channel, *, why: str) -> None:
+    """A channel did not take an alert; it is tried again."""
+    _ALERTS.labels(channel=channel, result="failed").inc()
+    _emit("warning", "alert.failed", channel=channel, why=why)
+
+
 def started(*, version: str, environment: str) -> None:
     """The process has opened its store and listens."""
     _STARTED.set_to_current_time()
@@ -334,6 +370,7 @@ def stopping(reason: str) -> None:
 
 def stopped() -> None:
     """All outcomes are recorded and the store is closed."""
+    tell_folded(all=True)
     _emit("info", "process.stopped")
 
 

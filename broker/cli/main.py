@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from broker.cli import exits, reading_commands, service_commands
+from broker.cli.alerts_commands import alerts
 from broker.cli.certificate_commands import certificates
 from broker.cli.common import CONFIG, Said, console, fail
 from broker.cli.words import language
@@ -195,6 +196,7 @@ def add(name: str, hers: tuple[int, ...], certificate: Path | None, config: Path
 
 
 main.add_command(certificates)
+main.add_command(alerts)
 
 
 def _load(config: Path) -> "Settings":

@@ -10,6 +10,7 @@ from typing import Any
 
 import aiosqlite
 
+from broker.alerts import Alert
 from broker.errors import BrokerError
 from broker.message import (
     Answer,
@@ -41,6 +42,7 @@ from broker.store.rows import (
     read_work,
 )
 from broker.store.schema import BUSY_TIMEOUT
+from broker.store.told import ALERTS, read_alert
 
 READERS = 3  # connections with a thread each, for what reads more than one row
 _HEARD = 100_000  # documents: weeks of a large site, read in a tenth of a second
@@ -253,6 +255,10 @@ class SqliteReads(Overview):
     async def events(self, *, kinds: Collection[EventKind], after: int, limit: int) -> tuple[StoredEvent, ...]:
         key = {"kinds": json.dumps(list(kinds)), "after": after, "limit": limit}
         return read_stored_events(await self._readers.rows(queries.EVENTS, key))
+
+    async def alerts(self) -> tuple[Alert, ...]:
+        """Return what people were told of, or are to be told of. Raises StoreBusy, StoreBroken."""
+        return tuple(map(read_alert, await self._readers.rows(ALERTS, {})))
 
 
 def _delivered(rows: Rows) -> tuple[Delivered, ...]:

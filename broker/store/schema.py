@@ -98,8 +98,9 @@ def _version(db: sqlite3.Connection) -> int:
 def _migrations() -> dict[int, str]:
     """Return the migrations by number, 1 and up without a gap."""
     folder = resources.files("broker.store") / "sql"
-    found = {int(name[1]): file for file in folder.iterdir() if (name := re.fullmatch(r"(\d{4})_\w+\.sql", file.name))}
-    assert sorted(found) == list(range(1, len(found) + 1))
+    files = [file for file in folder.iterdir() if re.fullmatch(r"\d{4}_\w+\.sql", file.name)]
+    found = {int(file.name[:4]): file for file in files}
+    assert sorted(found) == list(range(1, len(files) + 1)), "a number is missing, or used twice"
     return {number: found[number].read_text("utf-8") for number in sorted(found)}
 
 

@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from broker import telemetry
+from broker.alerts import Alert
 from broker.errors import Misconfigured, StoreBroken
 from broker.message import Changes, NewBody
 from broker.ports import Claimed
@@ -31,6 +33,7 @@ from broker.store.schema import (
     read_only,
     take_lock,
 )
+from broker.store.told import keep
 from broker.store.writer import Writer
 
 RESERVE = 64 * 1024 * 1024  # bytes kept free for what partners send and for outcomes, when nothing new is taken
@@ -102,7 +105,8 @@ class SqliteStore(SqliteReads):
         busy: Mapping[int, int],
         closed: Collection[int],
     ) -> Claimed:
-        return await self._writer.run(
+        return await self._timed(
+            "claim",
             partial(
                 claim.claim,
                 now=now,
@@ -111,7 +115,7 @@ class SqliteStore(SqliteReads):
                 per_lane=per_lane,
                 busy=dict(busy),  # as they are now: the caller's may change before the writer comes to it
                 closed=frozenset(closed),
-            )
+            ),
         )
 
     async def erase(self, *, bodies: Sequence[str], now: datetime) -> int:
@@ -122,13 +126,17 @@ class SqliteStore(SqliteReads):
                 db.execute(_ERASE, (micros(now), body))
             return erased
 
-        erased = await self._writer.run(work, scrub=True)
+        erased = await self._timed("erase", work, scrub=True)
         await self._remove(erased)
         return len(erased)
 
     async def ready(self) -> None:
         self._keep_reserve()
-        await self._writer.run(lambda db: db.execute(_PROVE).close())
+        await self._timed("proof", lambda db: db.execute(_PROVE).close())
+
+    async def keep_alerts(self, alerts: Sequence[Alert], *, forgotten: Sequence[str] = ()) -> None:
+        """Write what people know of now; forget what is over. Raises StoreBusy, StoreBroken."""
+        await self._timed("alerts", partial(keep, alerts=alerts, forgotten=forgotten))
 
     async def _write(self, changes: Changes) -> None:
         """Seal the bodies, away from the writer, then write all in one transaction."""
@@ -143,12 +151,22 @@ class SqliteStore(SqliteReads):
         else:
             sealed = await self._files(self._vault.seal, bodies)
         try:
-            await self._writer.run(partial(apply, changes=changes, bodies=sealed, answer=answer))
+            await self._timed("changes", partial(apply, changes=changes, bodies=sealed, answer=answer))
         except StoreBroken:
             raise  # nobody knows whether a row names the files
         except Exception:
             await self._remove(body.file for body in sealed)
             raise
+
+    async def _timed(
+        self, write: telemetry.Write, work: Callable[[sqlite3.Connection], _R], *, scrub: bool = False
+    ) -> _R:
+        """Have the writer do it, and count how long that took."""
+        began = time.monotonic()
+        try:
+            return await self._writer.run(work, scrub=scrub)
+        finally:
+            telemetry.written(write, seconds=time.monotonic() - began)
 
     async def _remove(self, files: Iterable[str | None]) -> None:
         names = [name for name in files if name is not None]

@@ -7,9 +7,9 @@ import sys
 import pytest
 
 
-def run(sabotage: str) -> subprocess.CompletedProcess[str]:
+def run(sabotage: str, harness: str = "faults") -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "SABOTAGE": sabotage}
-    command = [sys.executable, "-m", "tests.canaries.faults"]
+    command = [sys.executable, "-m", f"tests.canaries.{harness}"]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=110, check=False)
 
 
@@ -26,3 +26,17 @@ def test_the_harness_sees_a_planted_fault(sabotage: str) -> None:
     assert done.returncode == 1
     assert "; 0 with a word come out" not in done.stdout
     assert "documents, " in done.stdout
+
+
+def test_no_secret_comes_out_of_a_log_line_a_metric_or_an_alert() -> None:
+    done = run("", "lines")
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "\n0 came out" in done.stdout
+
+
+def test_the_search_for_secrets_sees_a_scrubber_that_is_off() -> None:
+    done = run("scrubber-off", "lines")
+    assert done.returncode == 1, done.stdout + done.stderr
+    for place in ("log", "mail", "webhook"):
+        assert f" in {place}\n" in done.stdout

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs import errors_page
+from tests.docs import errors_page, logs_page
 from tests.docs.lifecycle_page import PAGE, renewed
 
 ROOT = Path(__file__).parents[2]
@@ -22,6 +22,11 @@ def test_the_lifecycle_page_is_made_from_the_lifecycle() -> None:
 
 def test_the_page_of_error_ids_is_made_from_the_catalogue() -> None:
     assert errors_page.made() == errors_page.PAGE.read_text("utf-8"), "run: python -m tests.docs.errors_page"
+
+
+def test_the_log_page_is_made_from_the_list_of_events() -> None:
+    page = logs_page.PAGE.read_text("utf-8")
+    assert logs_page.renewed(page) == page, "run: python -m tests.docs.logs_page"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

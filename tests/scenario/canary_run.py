@@ -2,7 +2,8 @@
 
     python -m tests.scenario.canary_run FOLDER [--short]
 
-They may be in the documents that the API gives back, and nowhere else: not in a log, another answer, a metric, a file
+Numbers, tokens and keys go in whatever a caller decides: paths, queries, headers, envelopes. The words of documents
+may be in the documents that the API gives back, and nowhere else: not in a log, another answer, a metric, a file
 at rest, or what the CLI says; after success and after every kind of fault, one of them a kill. Prints what it did and
 fails below a floor. SABOTAGE=body-in-log (a broker that prints what it takes), base64-at-rest or name-in-answer
 plants what must be found; --short makes one round trip only, which is enough to see that it is.
@@ -31,15 +32,19 @@ from broker.demo.site import DemoSite, hold, make_sites
 from broker.demo.start import start_broker, until_ready
 from broker.lookup.clock import SystemClock
 from broker.lookup.randomness import SystemRandomness
+from tests.alerts.sinks import Posts, webhook_server
 from tests.scenario.canaries import Cage, Sighting, sightings
 from tests.scenario.planted import Planted, Planter
+from tests.scenario.secrets import Secrets
 
 SABOTAGES = ("body-in-log", "base64-at-rest", "name-in-answer")
 FLOOR = {
-    "canaries": 500,
+    "canaries": 1000,
+    "secrets": 350,
+    "alerts": 1,
     "canaries that came over": 150,
     "answers": 400,
-    "refusals": 90,
+    "refusals": 250,
     "round trips": 9,
     "files": 12,
     "log lines": 200,
@@ -141,12 +146,17 @@ class Run:
         now = SystemClock().now()
         self._planter = Planter(self._cage, SystemRandomness().id, now)
         self._sites = make_sites(folder, now=now, randomness=SystemRandomness())
+        self._secrets = Secrets(self._cage)
+        self._alerts = Posts()
         self._brokers: dict[str, Child] = {}
         self._round_trips = 0
 
     async def sightings(self) -> list[Sighting]:
         """Do it all, and return every canary that is where it must not be."""
-        async with self._clients() as (here, there, portal):
+        async with self._clients() as (here, there, portal), webhook_server() as self._alerts:
+            for site in self._sites.values():
+                with site.config.open("a", encoding="utf-8") as config:
+                    config.write(f'\n[alerts]\nwebhook = "{self._alerts.url}"\nafter = "PT0.1S"\n')
             await asyncio.gather(*map(self._start, self._sites))
             try:
                 await self._round_trip(here, there, self._planter.clinical(here.unit, there.unit), "Ok")
@@ -162,6 +172,8 @@ class Run:
         """Return how much was done, by the names of FLOOR."""
         return {
             "canaries": len(self._cage.cores),
+            "secrets": self._secrets.made,
+            "alerts": len(self._alerts.bodies),
             "canaries that came over": self._travelled(),
             "answers": len(self._record.answers),
             "refusals": self._record.refusals,
@@ -182,6 +194,7 @@ class Run:
         await self._round_trip(here, portal, self._planter.appointment(here.unit, portal.unit), "Ok")
         await self._refused(here, there)
         await self._ill_mannered(here, there)
+        await self._with_secrets(here)
         await self._killed(here, there)
         await self._round_trip(there, here, self._planter.clinical(there.unit, here.unit), "Ok")
         await self._looked_at(here, there)
@@ -271,6 +284,18 @@ class Run:
                 "POST", "/ebms", content, base=door, content_type=content_type, headers={"SOAPAction": '"ebXML"'}
             )
 
+    async def _with_secrets(self, here: Epj) -> None:
+        """Send numbers, tokens and keys in whatever a caller decides, to both doors."""
+        for request in self._secrets.requests(rounds=5):
+            await here.ask(
+                request.method,
+                request.path,
+                request.content,
+                content_type=request.content_type,
+                base=here.site.partner if request.to_partner_door else None,
+                headers=request.headers,
+            )
+
     async def _killed(self, here: Epj, there: Epj) -> None:
         """Kill the receiver's broker in the middle of its work, post to it while it is gone, and start it again."""
         broker = self._brokers.pop(DALBYGDA)
@@ -283,7 +308,11 @@ class Run:
             _, told = await here.ask("GET", f"/api/v1/messages/{id}/attempts")
             return any(attempt["result"] == "failed" for attempt in told["attempts"])
 
+        async def alerted() -> bool:
+            return bool(self._alerts.bodies)
+
         await here.until("a failed attempt", tried)
+        await here.until("an alert", alerted)
         await self._start(DALBYGDA)
         await self._answered(here, there, planted, "Ok", id)
 
@@ -322,6 +351,7 @@ class Run:
 
     def _places(self) -> Iterator[tuple[str, bytes]]:
         yield from self._record.answers
+        yield from (("alert", body) for body in self._alerts.bodies)
         yield from self._at_rest()
 
     def _at_rest(self) -> Iterator[tuple[str, bytes]]:

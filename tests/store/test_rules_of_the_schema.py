@@ -81,6 +81,18 @@ ROWS: dict[str, dict[str, Any]] = {
     },
     "signal": SIGNAL.write(values.signal(_kept, id="signal", body="body")),
     "event": EVENT.write(values.event(EventKind.PARKED)),
+    "alert": {
+        "problem": "K5:MB-3202:8000301",
+        "name_nb": "n",
+        "name_en": "e",
+        "ball": "partner",
+        "count": 1,
+        "oldest": 0,
+        "opened_at": 0,
+        "gone_at": None,
+        "closed_at": None,
+        "told": "[]",
+    },
 }
 # What every further row of a table needs to be another row.
 ANOTHER: dict[str, dict[str, Any]] = {
@@ -91,6 +103,7 @@ ANOTHER: dict[str, dict[str, Any]] = {
     "item": {"id": "item 2", "receiver_her": 8000202},
     "received": {"eb_id": "eb 2"},
     "signal": {"id": "signal 2"},
+    "alert": {"problem": "K5:MB-3203:8000301"},
 }
 _ERASED = {"wrapped": None, "sealed": None, "file": None, "erased_at": 1}
 _CLOSED = {"outcome": "closed", "closed_because": "by telephone"}
@@ -144,6 +157,10 @@ FORBIDDEN: list[tuple[str, dict[str, Any]]] = [
     ("event", {"feed": 2}),
     ("event", {"codes": "{}"}),
     ("event", {"feed": 1, "her": None}),
+    ("alert", {"ball": "?"}),
+    ("alert", {"count": 0}),
+    ("alert", {"closed_at": 1}),
+    ("alert", {"told": "{}"}),
 ]
 
 

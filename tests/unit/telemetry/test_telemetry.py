@@ -11,7 +11,10 @@ import pytest
 
 from broker import telemetry
 from broker.errors import NotTrusted, StoreBusy
+from broker.folding import Folds
+from broker.logbook import KEYS
 from broker.message import Attempt, EventKind, NewEvent
+from broker.scrubbing import MAX_VALUE, scrub
 from tests.unit.web.values import NOW, OURS, THEIRS, delivery
 
 
@@ -21,6 +24,7 @@ def lines() -> Iterator[io.StringIO]:
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
     telemetry.configure("info", stream)
+    telemetry._folds = Folds()
     yield stream
     root.handlers[:] = before
     root.setLevel(level)
@@ -62,7 +66,7 @@ def test_every_kind_of_event_gives_one_line_with_only_known_keys(kind: EventKind
     assert line["event"] == kind
     assert (line["msg"], line["party"], line["stage"], line["codes"]) == ("m", THEIRS, "K5", ["E35"])
     assert list(line)[:3] == ["ts", "level", "event"]
-    assert set(line) <= telemetry.KEYS
+    assert set(line) <= KEYS
     assert "own making" not in lines.getvalue()
     assert _metric("broker_events_total", kind=kind) == before + 1
 
@@ -99,6 +103,14 @@ CANARIES = {
     "bearer": "Authorization: Bearer canary.words",
     "token": "q7Rk0canary9aZ3xN5vB8mT2wL6yH4jK1pD7sF0gC3e",
     "JWT": "eyJhbGciOiJIUzI1NiJ9canarycanarycanarycanary.eyJzdWIiOiIxIn0",
+    "short JWT": "eyJcanary.eyJzdWI.x",
+    "DPoP": "Authorization: DPoP canary",
+    "password": "passphrase=canary",
+    "password in JSON": 'password": "canary"',
+    "user of an address": "https://user:canary@partner.example/",
+    "webhook's secret": "whsec_canary",
+    "hexadecimal": "0123456789abcdef0123456789abcde12345",
+    "a number in a path": "/srv/f01019112345/x",
 }
 
 
@@ -118,8 +130,10 @@ def test_our_own_ids_and_addresses_are_left_alone() -> None:
         "https://192.168.100.200:8443",
         "MB-3202",
         "the certificate of Dalbygda has expired, at 2026-11-21 12:00:00",
+        "/etc/digihelse-broker/addresses/dalbygda-legesenter/party.toml",
+        "addresses/dalbygda-legesenter-ved-fjorden/party.toml",
     ):
-        assert telemetry.scrub(value) == value
+        assert scrub(value) == value
 
 
 def test_control_and_direction_characters_cannot_forge_a_line(lines: io.StringIO) -> None:
@@ -129,8 +143,8 @@ def test_control_and_direction_characters_cannot_forge_a_line(lines: io.StringIO
 
 
 def test_a_long_value_is_cut_and_a_secret_at_the_cut_is_not_told() -> None:
-    cut = telemetry.scrub("a b " * 62 + "01019112345" + "z" * 500)
-    assert len(cut) == telemetry.MAX_VALUE
+    cut = scrub("a b " * 62 + "01019112345" + "z" * 500)
+    assert len(cut) == MAX_VALUE
     assert "0101" not in cut
 
 
@@ -189,6 +203,11 @@ def test_the_typed_functions_write_their_line_and_their_metric(lines: io.StringI
     telemetry.receive_postponed(StoreBusy("the disk is full", error_id="MB-9101"))
     telemetry.answered(door="epj", route="/api/v1/messages", status=202, seconds=0.01)
     telemetry.holding(10)
+    telemetry.outdated("sha1", party=THEIRS)
+    telemetry.alert_sent("mail", count=1)
+    telemetry.alert_failed("webhook", why="HTTP 500")
+    telemetry.written("changes", seconds=0.01)
+    telemetry.lagged(0.01)
     assert [line["event"] for line in _read(lines)] == [
         "process.started",
         "process.stopping",
@@ -201,6 +220,9 @@ def test_the_typed_functions_write_their_line_and_their_metric(lines: io.StringI
         "transport.signal_refused",
         "inbound.refused",
         "inbound.postponed",
+        "algorithm.outdated",
+        "alert.sent",
+        "alert.failed",
     ]
     assert "words" not in lines.getvalue()
     text = telemetry.exposition().decode()
@@ -211,3 +233,30 @@ def test_the_typed_functions_write_their_line_and_their_metric(lines: io.StringI
 def test_an_endpoint_that_is_no_address_has_no_origin() -> None:
     assert telemetry.origin("http://[broken") == "?"
     assert telemetry.origin("http://host:99999") == "?"
+
+
+def test_trouble_that_repeats_is_told_ten_times_and_then_counted(lines: io.StringIO) -> None:
+    for _ in range(10_000):
+        telemetry.recorded((_event(kind=EventKind.PARKED, counterpart=THEIRS, error_id="MB-3202"),))
+    telemetry.recorded((_event(kind=EventKind.PARKED, counterpart=OURS, error_id="MB-3202"),))
+    telemetry.recorded((_event(kind=EventKind.PARKED, counterpart=THEIRS, error_id="MB-3203"),))
+    telemetry.tell_folded(all=True)
+    told = _read(lines)
+    assert len(told) == 10 + 2 + 1
+    assert (told[-1]["event"], told[-1]["of"], told[-1]["count"]) == ("log.repeated", "message.parked", 9_990)
+    assert (told[-1]["error_id"], told[-1]["party"]) == ("MB-3202", THEIRS)
+
+
+def test_a_checkpoint_is_never_folded(lines: io.StringIO) -> None:
+    for _ in range(100):
+        telemetry.recorded((_event(kind=EventKind.SENT, counterpart=THEIRS),))
+        telemetry.recorded((_event(kind=EventKind.RECEIPT_REJECTED, counterpart=THEIRS, error_id="MB-3401"),))
+    assert len(_read(lines)) == 200
+
+
+def test_what_was_folded_is_told_before_the_process_ends(lines: io.StringIO) -> None:
+    for _ in range(12):
+        telemetry.store_busy(why="disk full")
+    telemetry.stopped()
+    assert [line["event"] for line in _read(lines)[-2:]] == ["log.repeated", "process.stopped"]
+    assert _read(lines)[-2]["count"] == 2

@@ -1,0 +1,241 @@
+"""The loop that looks how it stands: it sets the gauges, tells people of problems, and measures the event loop.
+
+It looks every 15 seconds, or more seldom where looking takes long. It writes nothing but what people were told;
+whatever goes wrong in it stops no message.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final, Protocol
+
+from broker import alerts, gauges, telemetry
+from broker.alerts import Alert, AlertFailed, Group, Notice
+from broker.diagnosis.problems import Tally, Uncollected, problems
+from broker.errors import BrokerError, OwnKeyUnusable, StoreBroken, Unaddressable
+from broker.message import Text
+from broker.ports import Addresses, Clock, Keys
+from broker.routing.party import Directory
+
+_SHARE: Final = 20  # looking may take one part in so many of the time
+_BEAT: Final = 0.5  # seconds between two looks at the event loop's lag
+_NOTICES: Final = timedelta(minutes=1)  # between two to the same channel, whatever happens
+EXPIRES_SOON: Final = timedelta(days=30)  # of our own certificates: ordering one takes weeks
+
+
+class Kept(Protocol):
+    """What is asked of the store."""
+
+    async def tallies(self, *, now: datetime) -> tuple[Tally, ...]:
+        """Return what is open or waits for a person, counted."""
+
+    async def uncollected(self) -> tuple[Uncollected, ...]:
+        """Return what waits for our own EPJ systems, counted."""
+
+    async def alerts(self) -> tuple[Alert, ...]:
+        """Return what people were told of, or are to be told of."""
+
+    async def keep_alerts(self, alerts: Sequence[Alert], *, forgotten: Sequence[str] = ()) -> None:
+        """Write what people know of now."""
+
+
+class Channel(Protocol):
+    """One way to people."""
+
+    @property
+    def name(self) -> telemetry.Channel:
+        """Return what it is called in the log."""
+
+    async def send(self, notice: Notice) -> None:
+        """Send it. Raises AlertFailed, and is then asked again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telling:
+    """Whom to tell, and when."""
+
+    channels: tuple[Channel, ...] = ()
+    language: str = "nb"
+    host: str = ""
+    after: timedelta = timedelta(minutes=15)
+    quiet: timedelta = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """What there is to look at besides the store."""
+
+    addresses: Addresses
+    keys: Keys
+    hosted: Mapping[int, str]
+    clock: Clock
+    data: Path
+    reserve: int  # bytes of disk
+    resting: Callable[[], int]  # endpoints whose lanes are closed
+    every: timedelta = timedelta(seconds=15)  # between two looks
+
+
+class Watch:
+    """One per process. `run` ends only by being cancelled."""
+
+    def __init__(self, store: Kept, around: Around, telling: Telling) -> None:
+        self._store, self._around, self._telling = store, around, telling
+        self._kept: dict[str, Alert] | None = None
+        self._told_at: dict[str, datetime] = {}
+
+    async def run(self) -> None:
+        """Look, for ever. Raises StoreBroken when the store can't be relied on any more."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._beats(), name="loop lag")
+            loop = asyncio.get_running_loop()
+            while True:
+                began = loop.time()
+                try:
+                    await self.look()
+                except StoreBroken:
+                    raise
+                except BrokerError as why:
+                    telemetry.store_busy(why=why.why)
+                except Exception as fault:
+                    telemetry.unexpected("watch", fault)
+                telemetry.tell_folded()
+                await asyncio.sleep(max(self._around.every.total_seconds(), _SHARE * (loop.time() - began)))
+
+    async def look(self) -> None:
+        """Look once: set the gauges, and tell each channel what it does not know. Raises StoreBusy, StoreBroken."""
+        now = self._around.clock.now()
+        tallies, uncollected = await self._store.tallies(now=now), await self._store.uncollected()
+        troubled = alerts.groups(problems(tallies, uncollected, now=now))
+        gauges.show(tallies, uncollected, troubled, now=now)
+        free = await asyncio.to_thread(_free, self._around.data)
+        own = dict(self._own_expiry(now))
+        gauges.surroundings(
+            free=free,
+            reserve=self._around.reserve,
+            resting=self._around.resting(),
+            expiry=_first_of_each(own, self._directory(), self._around.hosted),
+        )
+        if self._telling.channels:
+            await self._tell([*troubled, *self._about_ourselves(free, own, now)], now)
+
+    async def _tell(self, troubled: Sequence[Group], now: datetime) -> None:
+        telling = self._telling
+        channels = [channel.name for channel in telling.channels]
+        if self._kept is None:
+            self._kept = {alert.problem: alert for alert in await self._store.alerts()}
+        changed = alerts.compare(
+            self._kept.values(), troubled, channels=channels, after=telling.after, quiet=telling.quiet, now=now
+        )
+        await self._keep(changed)  # before anybody is told: who knows that it opened is told that it closed
+        for channel in telling.channels:
+            if now - self._told_at.get(channel.name, now - _NOTICES) >= _NOTICES:
+                await self._tell_one(channel, now)
+
+    async def _tell_one(self, channel: Channel, now: datetime) -> None:
+        assert self._kept is not None
+        notice = alerts.notice(
+            self._kept.values(),
+            channel.name,
+            host=self._telling.host,
+            language=self._telling.language,
+            names=_names(self._directory()),
+            now=now,
+        )
+        if notice is None:
+            return
+        self._told_at[channel.name] = now
+        try:
+            await channel.send(notice)
+        except AlertFailed as why:
+            telemetry.alert_failed(channel.name, why=why.why)
+            return
+        telemetry.alert_sent(channel.name, count=len(notice.opened) + len(notice.closed))
+        await self._keep([alerts.heard(alert, channel.name) for alert in (*notice.opened, *notice.closed)])
+
+    async def _keep(self, changed: Sequence[Alert]) -> None:
+        """Write what has changed, and forget what everybody knows to be over."""
+        if not changed:
+            return
+        assert self._kept is not None
+        names = [channel.name for channel in self._telling.channels]
+        over = [alert.problem for alert in changed if alerts.over(alert, names)]
+        await self._store.keep_alerts(changed, forgotten=over)
+        self._kept |= {alert.problem: alert for alert in changed}
+        for problem in over:
+            del self._kept[problem]
+
+    def _about_ourselves(self, free: int, expiry: Mapping[int, datetime | None], now: datetime) -> Iterator[Group]:
+        if free < self._around.reserve:
+            full = Text(
+                nb="Disken er nesten full: nye meldinger tas ikke imot (MB-9101)",
+                en="The disk is nearly full: no new messages are taken (MB-9101)",
+            )
+            yield alerts.own("disk", 0, full, now)
+        for her, ends in expiry.items():
+            if ends is None:
+                missing = Text(
+                    nb=f"HER-id {her} mangler et gyldig eget sertifikat",
+                    en=f"HER-id {her} lacks a valid own certificate",
+                )
+                yield alerts.own("certificate", her, missing, now)
+            elif ends - now < EXPIRES_SOON:
+                soon = Text(
+                    nb=f"Vårt eget sertifikat for HER-id {her} går ut {ends:%d.%m.%Y}: bestill et nytt",
+                    en=f"Our own certificate of HER-id {her} ends on {ends:%Y-%m-%d}: order a new one",
+                )
+                yield alerts.own("certificate", her, soon, now)
+
+    def _own_expiry(self, now: datetime) -> Iterator[tuple[int, datetime | None]]:
+        """Yield each HER-id of ours with when its keys end: the key that signs, and the newest that opens."""
+        for her in self._around.hosted:
+            try:
+                signing = self._around.keys.signing(her, now)
+            except OwnKeyUnusable:
+                yield her, None
+                continue
+            opening = self._around.keys.opening(her)[:1]
+            yield her, min(pair.certificate.not_valid_after_utc for pair in (signing, *opening)) if opening else None
+
+    def _directory(self) -> Directory:
+        try:
+            return self._around.addresses.current()
+        except Unaddressable:
+            return Directory(parties={})
+
+    async def _beats(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + _BEAT
+            await asyncio.sleep(_BEAT)
+            telemetry.lagged(max(0.0, loop.time() - due))
+
+
+def _free(data: Path) -> int:
+    disk = os.statvfs(data)
+    return disk.f_bavail * disk.f_frsize
+
+
+def _names(directory: Directory) -> Mapping[int, str]:
+    """Return the names of organisations and units. A person's name goes to no channel."""
+    return {her: party.name for her, party in directory.parties.items() if not party.person}
+
+
+def _first_of_each(
+    own: Mapping[int, datetime | None], directory: Directory, hosted: Mapping[int, str]
+) -> dict[gauges.Owner, datetime | None]:
+    """Return when the first of our own certificates ends, and the first of a partner that we have an agreement with."""
+    ours = list(own.values())
+    theirs = [
+        max(certificate.not_valid_after_utc for certificate in certificates)
+        for her, party in directory.parties.items()
+        if party.active and party.agreements and her not in hosted and (certificates := directory.encryption(her))
+    ]
+    found: dict[gauges.Owner, datetime | None] = {}
+    if ours:
+        found["own"] = None if None in ours else min(ends for ends in ours if ends is not None)
+    if theirs:
+        found["partner"] = min(theirs)
+    return found

@@ -1,0 +1,1 @@
+"""What stands in ops/ is true to the program."""
