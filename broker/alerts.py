@@ -12,14 +12,11 @@ from hashlib import sha256
 from typing import Final
 
 from broker.diagnosis import CAUSES, causes
+from broker.diagnosis.problems import Problem, ProblemKey
 from broker.errors import BrokerError
 from broker.message import Ball, Text
 from broker.scrubbing import blank
 
-# What is no fault as long as it does not last.
-_WAITING: Final = frozenset({None, causes.ACKNOWLEDGMENT_AWAITED, causes.RECEIPT_AWAITED})
-_PATIENCE: Final = timedelta(minutes=15)  # with our own queue, or a partner's Acknowledgment
-_COLLECTED_WITHIN: Final = timedelta(minutes=30)  # by an EPJ that polls
 _OWN: Final = "own"  # where the stop-point of a problem would stand that holds no message yet
 
 
@@ -29,39 +26,15 @@ class AlertFailed(BrokerError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Deliveries that stand alike, or items that wait for the same EPJ."""
+    """What stands alike and should not: a problem of `broker.diagnosis`, or one of our own."""
 
-    stop_point: str
-    error_id: str | None
+    id: str  # as operators type it
     her: int  # the counterpart; of ours where our own EPJ is waited for
+    error_id: str | None
+    name: Text
     ball: Ball
     count: int
     oldest: datetime
-    alarmed: bool = False  # an alarm about a receipt was given
-    name: Text | None = None  # in place of the catalogue's
-
-    @property
-    def id(self) -> str:
-        """Return the problem's id, as operators type it."""
-        return f"{self.stop_point}:{self.error_id or '-'}:{self.her}"
-
-    def troubled(self, now: datetime) -> bool:
-        """Say whether they are more than deliveries that wait as they should."""
-        if self.error_id == causes.HELD_BY_PERSON:
-            return False  # who holds it knows
-        if self.error_id == causes.EPJ_NOT_COLLECTING:
-            return now - self.oldest >= _COLLECTED_WITHIN
-        if self.ball is Ball.PERSON or self.error_id not in _WAITING:
-            return True
-        return self.alarmed if self.error_id == causes.RECEIPT_AWAITED else now - self.oldest >= _PATIENCE
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
-    """What stands in the store now, counted by the store."""
-
-    groups: tuple[Group, ...]
-    inbox: tuple[Group, ...]  # items that no EPJ has stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,37 +81,47 @@ class Notice:
     def id(self) -> str:
         """Return an id of 32 characters."""
         about = [f"{alert.problem} {alert.opened_at} {alert.closed_at}" for alert in (*self.opened, *self.closed)]
-        return sha256("\n".join(about).encode()).hexdigest()[:32]
+        return sha256("\n".join(about or [str(self.at)]).encode()).hexdigest()[:32]
 
 
 def own(what: str, her: int, name: Text, now: datetime) -> Group:
     """Return a problem of our own: a certificate that ends soon, a disk that fills."""
-    return Group(stop_point=_OWN, error_id=what, her=her, ball=Ball.PERSON, count=1, oldest=now, name=name)
+    id = f"{_OWN}:{what}:{her}"
+    return Group(id=id, her=her, error_id=None, name=name, ball=Ball.PERSON, count=1, oldest=now)
 
 
-def together(groups: Iterable[Group]) -> Mapping[str, Group]:
-    """Return groups by id; those of the same id are one, and a person's turn goes first."""
-    found: dict[str, Group] = {}
-    for group in sorted(groups, key=lambda group: group.error_id == causes.LANE_CLOSED):
-        # That a lane is closed is no cause: what closed it is.
-        id = _behind(group, found.values()) if group.error_id == causes.LANE_CLOSED else group.id
-        known = found.get(id)
-        found[id] = group if known is None else _one(known, group)
-    return found
+def groups(problems: Iterable[Problem]) -> tuple[Group, ...]:
+    """Return the problems that people may be told of: what a person holds is known to whoever holds it.
 
-
-def _behind(closed: Group, found: Iterable[Group]) -> str:
-    same = [group for group in found if (group.stop_point, group.her) == (closed.stop_point, closed.her)]
-    return max(same, key=lambda group: group.count, default=closed).id
-
-
-def _one(first: Group, other: Group) -> Group:
-    return replace(
-        first,
-        ball=Ball.PERSON if Ball.PERSON in (first.ball, other.ball) else first.ball,
-        count=first.count + other.count,
-        oldest=min(first.oldest, other.oldest),
+    That a lane is closed is no cause: its deliveries stand with those that show what closed it, where there are any.
+    """
+    told = [problem for problem in problems if problem.key.error_id != causes.HELD_BY_PERSON]
+    found: dict[ProblemKey, Problem] = {}
+    for problem in sorted(told, key=lambda one: one.key.error_id == causes.LANE_CLOSED):
+        key = problem.key if problem.key.error_id != causes.LANE_CLOSED else _behind(problem, found.values())
+        found[key] = _one(found[key], problem) if key in found else problem
+    return tuple(
+        Group(
+            id=str(key),
+            her=key.counterpart,
+            error_id=key.error_id,
+            name=problem.name,
+            ball=problem.ball,
+            count=problem.count,
+            oldest=problem.oldest,
+        )
+        for key, problem in found.items()
     )
+
+
+def _behind(closed: Problem, found: Iterable[Problem]) -> ProblemKey:
+    place = (closed.key.stop_point, closed.key.counterpart)
+    same = [problem for problem in found if (problem.key.stop_point, problem.key.counterpart) == place]
+    return max(same, key=lambda problem: problem.count, default=closed).key
+
+
+def _one(first: Problem, other: Problem) -> Problem:
+    return replace(first, count=first.count + other.count, oldest=min(first.oldest, other.oldest))
 
 
 def compare(
@@ -150,12 +133,12 @@ def compare(
     quiet: timedelta,
     now: datetime,
 ) -> tuple[Alert, ...]:
-    """Return the alerts that are new or have changed. `groups` are all that are troubled.
+    """Return the alerts that are new or have changed. `groups` are all that stand now.
 
     A group opens at once where a person is needed, else when its oldest is `after` old. It closes when it has been
     gone for `quiet`.
     """
-    standing, known = together(groups), {alert.problem: alert for alert in kept}
+    standing, known = {group.id: group for group in groups}, {alert.problem: alert for alert in kept}
     changed = [then for alert in known.values() if (then := _then(alert, standing, channels, quiet, now)) != alert]
     return (
         *changed,
@@ -168,9 +151,14 @@ def compare(
 
 
 def _opened(group: Group, now: datetime) -> Alert:
-    cause = CAUSES.get(group.error_id or "")
-    name = group.name or (cause.name if cause else Text(nb="i kø for lenge", en="queued for too long"))
-    return Alert(problem=group.id, name=name, ball=group.ball, count=group.count, oldest=group.oldest, opened_at=now)
+    return Alert(
+        problem=group.id,
+        name=group.name,
+        ball=group.ball,
+        count=group.count,
+        oldest=group.oldest,
+        opened_at=now,
+    )
 
 
 def _then(

@@ -71,7 +71,7 @@ async def _run(settings: Settings, stack: AsyncExitStack, broken: asyncio.Future
         if not broken.done():
             broken.set_result(error)
 
-    clock, telling = SystemClock(), _telling(settings)
+    clock, told = SystemClock(), telling(settings)
     addresses = AddressFiles(settings.addresses)
     processes = ProcessFiles(settings.processes)
     keys = KeyFiles(settings.keys, settings.hosted, passphrase=passphrase(settings))
@@ -135,7 +135,7 @@ async def _run(settings: Settings, stack: AsyncExitStack, broken: asyncio.Future
             resting=breaker.resting,
             every=3 * settings.reload,
         )
-        watchers.append(tasks.create_task(Watch(store, around, telling).run(), name="watch"))
+        watchers.append(tasks.create_task(Watch(store, around, told).run(), name="watch"))
         async with AsyncExitStack() as listeners:
             grace = settings.timeouts.stop.total_seconds()
             operators = make_operator_app(doors, store, closed=worker.closed)
@@ -188,7 +188,7 @@ def _codes() -> Codes:
         raise Misconfigured("a code list can't be read", where=str(folder), hint="install the package anew") from None
 
 
-def _telling(settings: Settings) -> Telling:
+def telling(settings: Settings) -> Telling:
     """Return whom to tell of problems. Raises Misconfigured."""
     told = settings.alerts
     channels: list[Channel] = []

@@ -7,8 +7,9 @@ from typing import Final, Literal
 
 from prometheus_client import Gauge
 
-from broker.alerts import Figures, Group
-from broker.lifecycle import StopPoint
+from broker.alerts import Group
+from broker.diagnosis.problems import Tally, Uncollected
+from broker.lifecycle import Outcome, StopPoint
 from broker.message import Ball
 from broker.telemetry import REGISTRY
 
@@ -18,7 +19,12 @@ _OPEN = Gauge("broker_deliveries_open", "Open deliveries, by the last checkpoint
 _OLDEST = Gauge(
     "broker_oldest_open_age_seconds", "Age of the oldest open delivery at a checkpoint", ["stage"], registry=REGISTRY
 )
-_BALL = Gauge("broker_deliveries_by_ball", "Open deliveries, by who must act next", ["ball"], registry=REGISTRY)
+_BALL = Gauge(
+    "broker_deliveries_by_ball",
+    "Open deliveries, and others that wait for a person, by who must act next",
+    ["ball"],
+    registry=REGISTRY,
+)
 _PROBLEMS = Gauge(
     "broker_problems_open", "Problems (stop-point, error id, counterpart), by error id", ["error_id"], registry=REGISTRY
 )
@@ -42,15 +48,20 @@ _MEASURED = Gauge("broker_measured_timestamp_seconds", "When these numbers were 
 STAGES: Final = tuple(point for point in StopPoint if point.startswith("K"))
 
 
-def show(figures: Figures, troubled: Iterable[Group], *, now: datetime) -> None:
-    """Show what stands in the store, at the time `now`."""
+def show(
+    tallies: Iterable[Tally], uncollected: Iterable[Uncollected], troubled: Iterable[Group], *, now: datetime
+) -> None:
+    """Show what stands in the store, at the time `now`; `troubled` are the problems that it makes."""
     count: Counter[str] = Counter()
     balls: Counter[Ball] = Counter()
     oldest: dict[str, datetime] = {}
-    for group in figures.groups:
-        count[group.stop_point] += group.count
-        balls[group.ball] += group.count
-        oldest[group.stop_point] = min(group.oldest, oldest.get(group.stop_point, group.oldest))
+    for tally in tallies:
+        balls[tally.ball] += tally.count
+        if tally.state.outcome is Outcome.OPEN:
+            stage = tally.state.stop_point
+            count[stage] += tally.count
+            oldest[stage] = min(tally.oldest, oldest.get(stage, tally.oldest))
+    inbox = [each for each in uncollected if each.stop_point is StopPoint.M6]
     for stage in STAGES:
         _OPEN.labels(stage=stage).set(count[stage])
         _OLDEST.labels(stage=stage).set(_age(oldest.get(stage), now))
@@ -66,8 +77,8 @@ def show(figures: Figures, troubled: Iterable[Group], *, now: datetime) -> None:
     for error_id, number in problems.items():
         _PROBLEMS.labels(error_id=error_id).set(number)
         _PROBLEM_DELIVERIES.labels(error_id=error_id).set(deliveries[error_id])
-    _INBOX.set(sum(group.count for group in figures.inbox))
-    _INBOX_OLDEST.set(_age(min((group.oldest for group in figures.inbox), default=None), now))
+    _INBOX.set(sum(each.count for each in inbox))
+    _INBOX_OLDEST.set(_age(min((each.oldest for each in inbox), default=None), now))
     _MEASURED.set(now.timestamp())
 
 

@@ -202,3 +202,6 @@ LINES: Final[Mapping[str, Line]] = {
 }
 
 KEYS: Final = frozenset(FIELDS)
+
+# Lines of level info that are folded where they tell of an error; all others of that level are checkpoints.
+FOLDING: Final = frozenset({"attempt", EventKind.FAILED, EventKind.REFUSED_AT_DOOR, "door.turned_away"})

@@ -24,7 +24,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from broker.errors import BrokerError, Postponed
 from broker.folding import Folds
-from broker.logbook import KEYS, STORY
+from broker.logbook import FOLDING, KEYS, STORY
 from broker.message import Attempt, EventKind, NewEvent
 from broker.scrubbing import scrub
 
@@ -162,7 +162,7 @@ _ERRORS: Final = ("error_id", "ebms_code", "error")
 
 def _emit(level: str, event: str, **fields: object) -> None:
     try:
-        if level == "info" and fields.get("error_id") is None:
+        if level == "info" and (event not in FOLDING or fields.get("error_id") is None):
             getattr(_log, level)(event, **fields)  # a checkpoint is never folded
             return
         key = (event, (*_first(fields, _ERRORS), *_first(fields, _COUNTERPARTS)))

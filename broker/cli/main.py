@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from broker.cli import exits, reading_commands
+from broker.cli.alerts_commands import alerts
 from broker.cli.common import CONFIG, Said, console, fail
 from broker.cli.words import language
 
@@ -171,6 +172,9 @@ def add(name: str, hers: tuple[int, ...], config: Path, as_json: bool) -> None:
     else:
         click.echo(token)
         click.echo("Keep it now: it can't be shown again.", err=True)
+
+
+main.add_command(alerts)
 
 
 def _load(config: Path) -> "Settings":

@@ -10,7 +10,7 @@ from typing import Any
 
 import aiosqlite
 
-from broker.alerts import Alert, Figures
+from broker.alerts import Alert
 from broker.errors import BrokerError
 from broker.message import (
     Answer,
@@ -28,7 +28,6 @@ from broker.ports import BodyDamaged, Delivered
 from broker.store import queries
 from broker.store.bodies import SMALL, Vault
 from broker.store.faults import Fate, broken, busy, fate, stopping
-from broker.store.figures import ALERTS, GROUPS, INBOX, read_alert, read_group, read_inbox
 from broker.store.overview import Overview
 from broker.store.rows import (
     DELIVERY,
@@ -42,6 +41,7 @@ from broker.store.rows import (
     read_work,
 )
 from broker.store.schema import BUSY_TIMEOUT
+from broker.store.told import ALERTS, read_alert
 
 READERS = 3  # connections with a thread each, for what reads more than one row
 PREFIX = 8  # characters: what is shorter names nothing
@@ -245,13 +245,6 @@ class SqliteReads(Overview):
     async def events(self, *, kinds: Collection[EventKind], after: int, limit: int) -> tuple[StoredEvent, ...]:
         key = {"kinds": json.dumps(list(kinds)), "after": after, "limit": limit}
         return read_stored_events(await self._readers.rows(queries.EVENTS, key))
-
-    async def figures(self) -> Figures:
-        """Return what is open and what waits in inboxes, counted. Raises StoreBusy, StoreBroken."""
-        return Figures(
-            groups=tuple(map(read_group, await self._readers.rows(GROUPS, {}))),
-            inbox=tuple(map(read_inbox, await self._readers.rows(INBOX, {}))),
-        )
 
     async def alerts(self) -> tuple[Alert, ...]:
         """Return what people were told of, or are to be told of. Raises StoreBusy, StoreBroken."""

@@ -20,7 +20,6 @@ from broker.store import claim
 from broker.store.apply import apply
 from broker.store.bodies import KEY_SIZE, SMALL, SealedBody, Vault, fsync_folder
 from broker.store.faults import Fate, broken, busy, fate, full
-from broker.store.figures import keep
 from broker.store.reads import READERS, Readers, SqliteReads
 from broker.store.rows import micros
 from broker.store.schema import (
@@ -34,6 +33,7 @@ from broker.store.schema import (
     read_only,
     take_lock,
 )
+from broker.store.told import keep
 from broker.store.writer import Writer
 
 RESERVE = 64 * 1024 * 1024  # bytes kept free for what partners send and for outcomes, when nothing new is taken

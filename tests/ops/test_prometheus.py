@@ -8,7 +8,6 @@ import pytest
 from prometheus_client.metrics_core import Metric
 
 from broker import gauges
-from broker.alerts import Figures
 from broker.telemetry import REGISTRY
 from tests.unit.web.values import NOW
 
@@ -68,7 +67,7 @@ def test_the_check_of_names_sees_a_renamed_metric() -> None:
 
 
 def test_every_label_of_a_rule_is_one_of_the_metric() -> None:
-    gauges.show(Figures(groups=(), inbox=()), (), now=NOW)
+    gauges.show((), (), (), now=NOW)
     gauges.surroundings(free=1, reserve=0, resting=0, expiry={"own": None, "partner": None})
     text = (FOLDER / "alerts.yml").read_text("utf-8")
     labels = {

@@ -38,6 +38,7 @@ def test_all_commands_are_there() -> None:
         *[(name,) for name in ("status", "problems", "problem", "show", "trace", "attempts", "queue", "partners")],
         ("explain",),
         ("events",),
+        ("alerts", "test"),
         ("addresses", "check"),
         ("keys", "new"),
         ("clients", "add"),

@@ -148,6 +148,62 @@ def test_what_kubernetes_says_of_a_service_named_broker_is_not_a_setting(
     read(tmp_path, GOOD)
 
 
+ALERTS = """
+[alerts]
+mail_to = ["drift@fjordvik.example"]
+mail_from = "digihelse@fjordvik.example"
+smtp_host = "smtp.fjordvik.example"
+smtp_user = "digihelse"
+smtp_password = "mail.txt"
+webhook = "https://chat.fjordvik.example/hooks/1"
+webhook_secret = "hook.txt"
+"""
+
+
+def test_alerts_name_their_files_beside_the_settings(tmp_path: Path) -> None:
+    (tmp_path / "mail.txt").write_text("correct horse\n")
+    (tmp_path / "hook.txt").write_text("whsec_aGVtbWVsaWc=\n")
+    settings = read(tmp_path, GOOD + ALERTS)
+    told = settings.alerts
+    assert told.smtp_password == tmp_path / "mail.txt"
+    assert config.secret(told.smtp_password, "alerts.smtp_password") == b"correct horse"
+    assert config.webhook_secret(told) == b"hemmelig"
+    assert (told.language, told.smtp_port, told.smtp_security) == ("nb", 25, "starttls")
+    (tmp_path / "hook.txt").write_text("whsec_not base64\n")
+    with pytest.raises(Misconfigured, match="base64"):
+        config.webhook_secret(told)
+
+
+def test_nobody_is_told_where_no_channel_is_set(tmp_path: Path) -> None:
+    told = read(tmp_path, GOOD).alerts
+    assert (told.mail_to, told.webhook, config.webhook_secret(told)) == ((), None, None)
+
+
+ALERT_MISTAKES = [
+    ('mail_from = "digihelse@fjordvik.example"', "", "alerts", "together"),
+    ('smtp_host = "smtp.fjordvik.example"', "", "alerts", "together"),
+    ('["drift@fjordvik.example"]', '["SECRET"]', "alerts.mail_to[1]", "a mail address"),
+    ('["drift@fjordvik.example"]', '["a@b.example\\nBcc: SECRET@c.example"]', "alerts.mail_to[1]", "a mail address"),
+    ('smtp_user = "digihelse"', "", "alerts", "together"),
+    ('smtp_user = "digihelse"', 'smtp_user = "SECRET"\nsmtp_security = "none"', "alerts", "starttls"),
+    ('smtp_user = "digihelse"', 'smtp_user = "x"\nsmtp_security = "SECRET"', "alerts.smtp_security", "'tls'"),
+    ('smtp_user = "digihelse"', 'smpt_user = "SECRET"', "alerts.smpt_user", "alerts.smtp_user"),
+    ('"https://chat.fjordvik.example/hooks/1"', '"chat/SECRET"', "alerts.webhook", "http(s) address"),
+    ('webhook = "https://chat.fjordvik.example/hooks/1"', "", "alerts", "webhook where"),
+]
+
+
+@pytest.mark.parametrize(("right", "wrong", "key", "form"), ALERT_MISTAKES)
+def test_a_wrong_setting_of_alerts_is_one_sentence(tmp_path: Path, right: str, wrong: str, key: str, form: str) -> None:
+    assert right in ALERTS
+    with pytest.raises(Misconfigured) as caught:
+        read(tmp_path, GOOD + ALERTS.replace(right, wrong, 1))
+    told = f"{caught.value} {caught.value.hint}"
+    assert caught.value.where == f"{tmp_path / 'broker.toml'}: {key}"
+    assert form in told
+    assert "SECRET" not in told
+
+
 MISTAKES = [
     ('environment = "test"', "", "environment", 'write environment = "test"'),
     ('environment = "test"', 'environment = "SECRET"', "environment", "'test' or 'production'"),

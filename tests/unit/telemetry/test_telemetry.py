@@ -250,7 +250,8 @@ def test_trouble_that_repeats_is_told_ten_times_and_then_counted(lines: io.Strin
 def test_a_checkpoint_is_never_folded(lines: io.StringIO) -> None:
     for _ in range(100):
         telemetry.recorded((_event(kind=EventKind.SENT, counterpart=THEIRS),))
-    assert len(_read(lines)) == 100
+        telemetry.recorded((_event(kind=EventKind.RECEIPT_REJECTED, counterpart=THEIRS, error_id="MB-3401"),))
+    assert len(_read(lines)) == 200
 
 
 def test_what_was_folded_is_told_before_the_process_ends(lines: io.StringIO) -> None:

@@ -1,28 +1,13 @@
-"""What is counted for alerts and metrics, and what people have been told: the SQL, and rows into values."""
+"""What people have been told of: the SQL, and rows into values and back."""
 
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from broker.alerts import Alert, Group
-from broker.diagnosis import causes
-from broker.lifecycle import Receipt, StopPoint, Transport
+from broker.alerts import Alert
 from broker.message import Ball, Text
 from broker.store.rows import instant, micros
-
-# Open deliveries that stand alike, and when the first of them was taken: `seq` is the order of commits.
-GROUPS: Final = """
-SELECT g.stop_point, g.cause, g.transport, g.receipt, g.ball, g.alarmed, g.receiver_her, g.count, m.at
-FROM (
-    SELECT stop_point, cause, transport, receipt, ball, alarms > 0 AS alarmed, receiver_her, count(*) AS count,
-        min(seq), message_id
-    FROM delivery WHERE outcome = 'open'
-    GROUP BY stop_point, cause, transport, receipt, ball, alarmed, receiver_her
-) AS g JOIN message AS m ON m.id = g.message_id"""
-
-# Items that the EPJ has not stored, by whose they are.
-INBOX: Final = "SELECT receiver_her, count(*), min(received_at) FROM item WHERE stage = 'waiting' GROUP BY receiver_her"
 
 # What people were told of, oldest first.
 ALERTS: Final = """
@@ -34,43 +19,6 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (problem) DO UPDATE SET
     count = excluded.count, gone_at = excluded.gone_at, closed_at = excluded.closed_at, told = excluded.told"""
 _FORGET: Final = "DELETE FROM alert WHERE problem = ?"
-
-# What the state itself says where no cause is recorded.
-_BY_TRANSPORT: Final = {
-    Transport.WAITING: None,
-    Transport.SENT: causes.ACKNOWLEDGMENT_AWAITED,
-    Transport.ACKNOWLEDGED: causes.RECEIPT_AWAITED,
-    Transport.REFUSED: causes.HTTP_REFUSED,
-    Transport.ABANDONED: causes.GAVE_UP,
-}
-
-
-def read_group(row: Sequence[Any]) -> Group:
-    """Return a row of GROUPS as a value."""
-    stop_point, cause, transport, receipt, ball, alarmed, her, count, at = row
-    overdue = causes.RECEIPT_OVERDUE if receipt == Receipt.OVERDUE else None
-    return Group(
-        stop_point=stop_point,
-        error_id=cause or overdue or _BY_TRANSPORT[Transport(transport)],
-        her=her,
-        ball=Ball(ball),
-        count=count,
-        oldest=instant(at),
-        alarmed=bool(alarmed),
-    )
-
-
-def read_inbox(row: Sequence[Any]) -> Group:
-    """Return a row of INBOX as a value."""
-    her, count, oldest = row
-    return Group(
-        stop_point=StopPoint.M6,
-        error_id=causes.EPJ_NOT_COLLECTING,
-        her=her,
-        ball=Ball.EPJ,
-        count=count,
-        oldest=instant(oldest),
-    )
 
 
 def read_alert(row: Sequence[Any]) -> Alert:
