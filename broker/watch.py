@@ -1,6 +1,6 @@
 """The loop that looks how it stands: it sets the gauges, tells people of problems, and measures the event loop.
 
-It looks every 15 seconds, or more seldom where looking takes long. It writes nothing but what people were told;
+It looks every 15 seconds, or more seldom where counting takes long. It writes nothing but what people were told;
 whatever goes wrong in it stops no message.
 """
 
@@ -20,7 +20,7 @@ from broker.message import Text
 from broker.ports import Addresses, Clock, Keys
 from broker.routing.party import Directory
 
-_SHARE: Final = 20  # looking may take one part in so many of the time
+_SHARE: Final = 20  # counting may take one part in so many of the time
 _BEAT: Final = 0.5  # seconds between two looks at the event loop's lag
 _NOTICES: Final = timedelta(minutes=1)  # between two to the same channel, whatever happens
 EXPIRES_SOON: Final = timedelta(days=30)  # of our own certificates: ordering one takes weeks
@@ -85,14 +85,13 @@ class Watch:
         self._store, self._around, self._telling = store, around, telling
         self._kept: dict[str, Alert] | None = None
         self._told_at: dict[str, datetime] = {}
+        self._counting = 0.0  # seconds that the store took to count, the last time
 
     async def run(self) -> None:
         """Look, for ever. Raises StoreBroken when the store can't be relied on any more."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._beats(), name="loop lag")
-            loop = asyncio.get_running_loop()
             while True:
-                began = loop.time()
                 try:
                     await self.look()
                 except StoreBroken:
@@ -102,12 +101,14 @@ class Watch:
                 except Exception as fault:
                     telemetry.unexpected("watch", fault)
                 telemetry.tell_folded()
-                await asyncio.sleep(max(self._around.every.total_seconds(), _SHARE * (loop.time() - began)))
+                await asyncio.sleep(max(self._around.every.total_seconds(), _SHARE * self._counting))
 
     async def look(self) -> None:
         """Look once: set the gauges, and tell each channel what it does not know. Raises StoreBusy, StoreBroken."""
-        now = self._around.clock.now()
+        now, loop = self._around.clock.now(), asyncio.get_running_loop()
+        began = loop.time()
         tallies, uncollected = await self._store.tallies(now=now), await self._store.uncollected()
+        self._counting = loop.time() - began
         troubled = alerts.groups(problems(tallies, uncollected, now=now))
         gauges.show(tallies, uncollected, troubled, now=now)
         free = await asyncio.to_thread(_free, self._around.data)

@@ -12,7 +12,7 @@ from broker import telemetry
 from broker.alerts import AlertFailed, Notice
 from broker.scrubbing import blank
 
-_WITHIN: Final = 20.0  # seconds for each answer of the mail server
+_WITHIN: Final = 10.0  # seconds for each answer of the mail server; a stop of the broker may wait for one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
