@@ -233,11 +233,14 @@ def events(said: Said, follow: bool, after: int | None, last: int, config: Path,
     Example: broker events --follow --json
     """
     overview = None if as_json else _overview(said)
-    for event in _events(_places(config), -last if after is None else after, follow=follow):
-        if overview is None:
-            print_lines([event])
-        else:
-            overview.event(event)
+    try:
+        for event in _events(_places(config), -last if after is None else after, follow=follow):
+            if overview is None:
+                print_lines([event])
+            else:
+                overview.event(event)
+    except KeyboardInterrupt:
+        sys.exit(exits.OK)  # which is how one ends it
 
 
 COMMANDS = (status, problems, problem, show, trace, attempts, queue, partners, explain, events)

@@ -326,7 +326,11 @@ class Run:
                 for base in (client.site.api, client.site.partner):
                     await client.ask("GET", path, base=base)
             events = {event["msgId"] for event in told["events"] if event["msgId"]}
-            for arguments in (("queue",), ("queue", "--json"), *(("show", msg_id) for msg_id in sorted(events)[:3])):
+            looks = [("queue",), ("queue", "--json"), ("status",), ("problems", "--json"), ("partners",)]
+            looks += [("events", "--last", "1000", "--json"), ("queue", "--shape")]
+            for msg_id in sorted(events)[:3]:
+                looks += [("show", msg_id), ("attempts", msg_id)]
+            for arguments in looks:
                 await self._said_by_cli(client.site, arguments)
 
     async def _said_by_cli(self, site: DemoSite, arguments: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -30,8 +30,8 @@ from broker.web.operator import operator_app, operator_socket
 from tests.speed.fill import fill, first_open
 
 PROCESS, ANSWER = 0.500, 0.100  # seconds of processor time
-BEST_OF = 3
-FLOOR = 21  # measured figures
+PARTS = ("alone", "socket", "daemon")
+FLOOR = 7  # measured figures of each part
 HEAVY = ("aiohttp", "pydantic_settings", "pydantic", "lxml", "xmlschema", "structlog")
 
 _ASK = """
@@ -85,22 +85,22 @@ async def daemon(folder: Path) -> AsyncIterator[tuple[Reads, Operators]]:
         await store.close()
 
 
-async def answered(what: str, answer: Callable[[], Awaitable[object]]) -> Figure:
+async def answered(what: str, answer: Callable[[], Awaitable[object]], times: int) -> Figure:
     """Measure one answer within the daemon."""
     best = float("inf")
-    for _ in range(BEST_OF):
+    for _ in range(times):
         before = time.process_time()
         await answer()
         best = min(best, time.process_time() - before)
-    return Figure(what=f"daemon   {what}", seconds=best, most=ANSWER)
+    return Figure(what=f"daemon {what}", seconds=best, most=ANSWER)
 
 
-def asked(folder: Path, how: str, *arguments: str) -> Figure:
+def asked(folder: Path, part: str, times: int, arguments: Sequence[str]) -> Figure:
     """Measure one command as a whole process."""
     first = "import aiohttp" if os.environ.get("SABOTAGE") == "heavy" else ""
     script = _ASK.format(first=first, arguments=list(arguments), heavy=set(HEAVY))
     best, loaded = float("inf"), ""
-    for _ in range(BEST_OF):
+    for _ in range(times):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         ran = subprocess.run(
             [sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, timeout=60, check=False
@@ -110,47 +110,51 @@ def asked(folder: Path, how: str, *arguments: str) -> Figure:
         assert ran.stdout
         loaded = ran.stderr.strip()
         best = min(best, after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
-    return Figure(what=f"{how} {' '.join(arguments[:2])}", seconds=best, most=PROCESS, loaded=loaded)
+    return Figure(what=f"{part} {' '.join(arguments)}", seconds=best, most=PROCESS, loaded=loaded)
 
 
-async def measure(folder: Path) -> list[Figure]:
-    """Return all figures over the store in `folder`."""
+async def measure(folder: Path, parts: Sequence[str], times: int) -> list[Figure]:
+    """Return the figures of these parts over the store in `folder`, each the best of some times."""
     message, envelope = first_open(folder)
     commands = [
         *[("status",), ("problems",), ("show", message), ("queue", "--shape"), ("queue",), ("partners",)],
         ("trace", envelope),
     ]
-    alone = [asked(folder, "no daemon", *arguments) for arguments in commands]
     questions: list[tuple[str, Mapping[str, str]]] = [
         *[("status", {}), ("problems", {}), ("journey", {"id": message}), ("shape", {}), ("partners", {})],
         *[("queue", {"limit": "100"}), ("events", {"after": "-20"})],
     ]
+    figures = [asked(folder, "alone", times, each) for each in commands] if "alone" in parts else []
     async with daemon(folder) as (store, operators):
-        within = []
-        for what, how in questions:
+        if "socket" in parts:
+            figures += [await asyncio.to_thread(asked, folder, "socket", times, each) for each in commands]
+        for what, how in questions if "daemon" in parts else ():
             if what == "problems" and os.environ.get("SABOTAGE") == "one-by-one":
-                within.append(await answered(what, partial(one_by_one, store)))
+                figures.append(await answered(what, partial(one_by_one, store), times))
             else:
-                within.append(await answered(what, partial(ANSWERS[what], operators, how)))
-        over = [await asyncio.to_thread(asked, folder, "socket   ", *arguments) for arguments in commands]
-    return [*alone, *over, *within]
+                figures.append(await answered(what, partial(ANSWERS[what], operators, how), times))
+    return figures
 
 
 def main() -> int:
     """Measure, print, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--messages", type=int, default=100_000)
+    parser.add_argument("--times", type=int, default=3, help="Each figure is the best of so many.")
+    parser.add_argument("--part", choices=PARTS, action="append", help="Else all three.")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         still = fill(Path(folder), messages=arguments.messages, now=SystemClock().now())
-        print(f"{arguments.messages} messages, {still} open; processor time, best of {BEST_OF}")
-        figures = asyncio.run(measure(Path(folder)))
+        print(f"{arguments.messages} messages, {still} open; processor time, best of {arguments.times}")
+        parts = arguments.part or PARTS
+        figures = asyncio.run(measure(Path(folder), parts, arguments.times))
     for each in figures:
         verdict = "ok" if each.good else "TOO SLOW" if not each.loaded else f"LOADS {each.loaded}"
         print(f"{each.what[:40]:40} {each.seconds * 1000:6.0f} ms of {each.most * 1000:.0f}   {verdict}")
     bad = [each for each in figures if not each.good]
-    print(f"{len(figures)} figures (floor {FLOOR}), {len(bad)} bad")
-    return 1 if bad or len(figures) < FLOOR or still < arguments.messages // 25 else 0
+    floor = FLOOR * len(parts)
+    print(f"{len(figures)} figures (floor {floor}), {len(bad)} bad")
+    return 1 if bad or len(figures) < floor or still < arguments.messages // 25 else 0
 
 
 if __name__ == "__main__":

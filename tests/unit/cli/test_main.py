@@ -136,6 +136,10 @@ def test_a_running_broker_answers_its_operators_and_stops_when_told(run: Run, si
             assert (site / "data" / "operator.sock").is_socket()
             told = run("queue", "--json")
             assert (told.stdout, told.exit_code) == ("", exits.OK)
+            screen = run("status")
+            assert screen.exit_code == exits.OK
+            assert re.match(r"DigiHelse [\d.]+   running   ", screen.stdout)
+            assert "No problems." in screen.stdout
         finally:
             broker.terminate()
         assert broker.wait(timeout=30) == 0

@@ -202,6 +202,16 @@ def test_events_are_followed_over_a_restart(run: Run, site: Path, filled: Ids, m
     assert asked == [-20, told[-1], told[-1], told[-1]]
 
 
+def test_ctrl_c_ends_following_as_it_should(run: Run, filled: Ids, monkeypatch: pytest.MonkeyPatch) -> None:
+    from broker.cli import reading_commands
+
+    def interrupted(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(reading_commands, "_events", interrupted)
+    assert run("events", "--follow").exit_code == exits.OK
+
+
 def test_colours_are_for_terminals_and_no_color_is_kept(run: Run, filled: Ids, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\x1b" not in run("status").stdout
     monkeypatch.setenv("FORCE_COLOR", "1")
