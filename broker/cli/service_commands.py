@@ -1,14 +1,16 @@
 """The commands of who runs the machine: check, backup, restore. Each loads what it needs when it runs."""
 
 import os
+import shutil
 import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from broker.cli import exits
-from broker.cli.common import CONFIG, JSON_LINES, Said, print_lines
+from broker.cli.common import CONFIG, JSON_LINES, PIPED, Said, print_lines
 from broker.cli.words import Language
 
 if TYPE_CHECKING:
@@ -143,10 +145,20 @@ def _show_found(found: "list[Result]", language: Language) -> None:
     words = {Mark.OK: ("ok", "green"), Mark.NOTE: ("merk" if language == "nb" else "note", "yellow")}
     fault = ("FEIL" if language == "nb" else "FAULT", "red")
     wide = max(len(each.check) for each in found)
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else PIPED
     for each in found:
         word, colour = words.get(each.mark, fault)
-        text = each.text.nb if language == "nb" else each.text.en
         mark = f"{word:5}" if "NO_COLOR" in os.environ else click.style(f"{word:5}", fg=colour)
-        click.echo(f"{mark} {each.check:{wide}}  {text}")
+        text = each.text.nb if language == "nb" else each.text.en
+        lines = _wrapped(text, columns - wide - 8)
         if each.act is not None:
-            click.echo(f"{'':{wide + 8}}-> {each.act.nb if language == 'nb' else each.act.en}")
+            act = _wrapped(each.act.nb if language == "nb" else each.act.en, columns - wide - 11)
+            lines += [f"{'  ' if number else '->'} {line}" for number, line in enumerate(act)]
+        click.echo(f"{mark} {each.check:{wide}}  {lines[0]}")
+        for line in lines[1:]:
+            click.echo(f"{'':{wide + 8}}{line}")
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    # A path or a command's word stays whole, that it may be copied.
+    return textwrap.wrap(text, max(width, 30), break_long_words=False, break_on_hyphens=False)
