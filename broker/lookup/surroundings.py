@@ -53,7 +53,7 @@ class Surroundings:
     data: Path
     reserve: int  # bytes of the disk that are left alone
     files: Collection[Watched] = ()
-    offsets: Mapping[str, timedelta]
+    offsets: Callable[[], Mapping[str, timedelta]]
     rests: Callable[[], Mapping[str, datetime]]
     _heard: Mapping[int, tuple[datetime, ...]] | None = None
     _heard_at: datetime | None = None
@@ -67,7 +67,7 @@ class Surroundings:
                 now=now,
                 free=disk.f_bavail * disk.f_frsize,
                 reserve=self.reserve,
-                offsets=dict(self.offsets),
+                offsets=self.offsets(),
                 terms=(*self._own(now), *self._partners()),
                 bad_files=tuple(problem.where for file in self.files for problem in file.problems),
                 held=self.holds.all(now),

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -35,13 +35,13 @@ def _around(side: Side, folder: Path, **more: Any) -> Surroundings:
         "hosted": {FJORDVIK: ORGANISATION},
         "data": folder,
         "reserve": 0,
-        "offsets": {},
+        "offsets": _nobody,
         "rests": _nobody,
     }
     return Surroundings(**(values | more))
 
 
-def _nobody() -> Mapping[str, datetime]:
+def _nobody() -> Mapping[str, Any]:
     return {}
 
 
@@ -58,7 +58,11 @@ async def _clock(folder: Path) -> Told:
         clocks = PartnerClocks(at.line.carrier, at.brokers.clock)
         at.line.carrier = clocks
         await at.sent()
-        return await _told(at.left, folder / "left", "MB-6006", offsets=clocks.offsets)
+        told = await _told(at.left, folder / "left", "MB-6006", offsets=clocks.offsets)
+        at.brokers.clock.time += timedelta(hours=1)  # what nobody has said since is past
+        around = _around(at.left, folder / "left", offsets=clocks.offsets)
+        assert not [one for one in await around.conditions() if one.error_id == "MB-6006"]
+        return told
 
 
 async def _disk(folder: Path, *, error_id: str, times: float) -> Told:
