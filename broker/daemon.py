@@ -12,8 +12,9 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from broker import __version__, telemetry
-from broker.config import Listener, Settings, passphrase, site
+from broker.config import Listener, Settings, passphrase, retention_policy, site
 from broker.errors import Misconfigured, StoreBroken
+from broker.housekeeping import keep_house
 from broker.lookup.address_files import AddressFiles
 from broker.lookup.clients_file import ClientsFile
 from broker.lookup.clock import SystemClock
@@ -33,6 +34,7 @@ from broker.web.app import make_epj_app, make_partner_app
 from broker.web.bodies import Pace, Room
 from broker.web.listen import listening
 from broker.web.operator import make_operator_app, operator_socket
+from broker.web.operator_acts import add_acts
 from broker.worker import Breaker, BreakerPolicy, BrokenCircuit, Limits, Worker
 
 SOFTWARE = "DigiHelse"
@@ -122,9 +124,12 @@ async def _run(settings: Settings, stack: AsyncExitStack, broken: asyncio.Future
                 ("clients", clients),
             )
         ]
+        policy = retention_policy(settings)
+        watchers.append(tasks.create_task(keep_house(doors, policy, settings.retention.every), name="housekeeping"))
         async with AsyncExitStack() as listeners:
             grace = settings.timeouts.stop.total_seconds()
             operators = make_operator_app(doors, store, closed=worker.closed)
+            add_acts(operators, doors, policy)
             await listeners.enter_async_context(operator_socket(operators, settings.socket))
             for app, door in (
                 (make_partner_app(doors, room=room, pace=pace), settings.partner),

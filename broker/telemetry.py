@@ -68,7 +68,7 @@ KEYS: Final = frozenset(
         "ts", "level", "event", "msg", "delivery", "item", "eb_id", "party", "ours", "client", "stage", "error_id",
         "codes", "why", "attempt", "result", "http_status", "ms", "peer", "door", "route", "request", "error", "at",
         "where", "source", "count", "version", "environment", "logger", "until", "reason", "process", "function",
-        "size", "ebms_code", "location",
+        "size", "ebms_code", "location", "actor",
     }
 )  # fmt: skip
 
@@ -220,6 +220,7 @@ def _happened(event: NewEvent) -> None:
         error_id=event.error_id,
         codes=event.codes or None,
         why=event.why,
+        actor=event.actor,
     )
 
 

@@ -8,6 +8,7 @@ from broker.diagnosis.causes import (
     ASK_THE_RECEIVER,
     ASKED_TO_WAIT,
     BODY_DAMAGED,
+    BODY_ERASED,
     CONFIG_INVALID,
     DNS_FAILED,
     EPJ_NOT_COLLECTING,
@@ -378,6 +379,17 @@ OWN: Final = (
         act=(
             "Hent den fra sikkerhetskopi, eller la fagsystemet sende den på nytt; undersøk disken.",
             "Restore it from backup, or let the EPJ send it anew; examine the disk.",
+        ),
+    ),
+    cause(
+        BODY_ERASED,
+        "body-erased",
+        Ball.PERSON,
+        "den lagrede meldingen er slettet etter oppbevaringstiden",
+        "the stored message was erased when its time was over",
+        act=(
+            "Motparten ber om en kvittering som er slettet her; ring dem, og lukk deretter.",
+            "The partner asks for a receipt that is erased here; call them, then close it.",
         ),
     ),
     cause(

@@ -333,7 +333,7 @@ class Operators:
 
 
 def _event(of: StoredEvent) -> shapes.Json:
-    return shapes.event(of) | {"ebMessageId": of.event.eb_id, "why": of.event.why}
+    return shapes.event(of) | {"ebMessageId": of.event.eb_id, "why": of.event.why, "actor": of.event.actor}
 
 
 def _group(work: Work, counts: Mapping[ProblemKey, int]) -> shapes.Json:
