@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import pwd
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -25,6 +27,8 @@ from broker.web.operator_acts import add_acts
 from tests.scenario.pair import DALBYGDA, Pair, dialogue, pair
 from tests.store import values
 from tests.unit.cli.conftest import Ids, Run
+
+WHO = pwd.getpwuid(os.getuid()).pw_name
 
 
 @asynccontextmanager
@@ -65,6 +69,9 @@ async def test_each_act_says_what_it_did(run: Run, site: Path, tmp_path_factory:
         assert tried.stdout.startswith(f"Nothing was done. It would be: counterpart {DALBYGDA}: 1 delivery to be sent")
         partner = await told(run, "hold", "--partner", str(DALBYGDA), "--reason", "backup")
         assert "and what comes later" in partner.stdout
+        assert "held by a person" in (await told(run, "partners")).stdout
+        assert f"wait ({WHO})" in (await told(run, "show", id)).stdout
+        assert f"backup  ({WHO})" in (await told(run, "events")).stdout
         await told(run, "release", "--partner", str(DALBYGDA), "--reason", "up", "--rate", "5")
         closed = await told(run, "close", id, "--reason", "by telephone")
         assert closed.stdout.startswith("1 delivery closed")

@@ -77,6 +77,8 @@ async def test_a_counterpart_is_held_and_shown_so(brokers: Pair, order: Give) ->
     assert done["count"] == 1
     (held,) = await order("holds")
     assert (held["herId"], held["actor"], held["reason"]) == (DALBYGDA, WHO, "backup")
+    (partner,) = await order("partners")
+    assert (partner["herId"], partner["lane"]) == (DALBYGDA, "held")
     (waits,) = await order("queue?limit=9")
     assert (waits["errorId"], waits["ball"]) == ("MB-5001", "person")
     done = await order("release", {"partner": DALBYGDA, "reason": "they are up", "rate": 10})
