@@ -33,7 +33,8 @@ from broker.errors import Misconfigured
 from broker.lookup.files import others_may_read
 from broker.lookup.shipped import shipped
 from broker.lookup.site_key import SITE_KEY
-from broker.ports import Site
+from broker.ports import Keeping, Site
+from broker.retention import Policy
 from broker.retry import BackOff
 from broker.routing.tables import MAX_INT32, duration, read_toml
 
@@ -230,6 +231,17 @@ class Alerts(_Part):
         return self
 
 
+class Retention(_Part):
+    """How long bodies are kept after the duty has ended, and how often we look. Without them the history stays."""
+
+    sent: Duration = timedelta(days=30)  # documents of ours
+    received: Duration = timedelta(days=30)  # documents that came in
+    receipts: Duration = timedelta(days=180)  # AppRecs: a partner may ask for one again
+    envelopes: Duration = timedelta(days=10)  # sealed bytes
+    evidence: Duration = timedelta(days=365)  # the signed SOAP part of what came in
+    every: Duration = timedelta(hours=1)
+
+
 class Settings(BaseSettings):
     """All settings. `load` makes them."""
 
@@ -256,6 +268,7 @@ class Settings(BaseSettings):
     timeouts: Timeouts = Timeouts()
     limits: Limits = Limits()
     alerts: Alerts = Alerts()
+    retention: Retention = Retention()
     reload: Duration = timedelta(seconds=5)  # how often records, processes, keys and clients are looked at
     log: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -337,6 +350,20 @@ def site(settings: Settings, *, software: str, version: str) -> Site:
         timeout=settings.timeouts.post,
         max_document=settings.limits.document,
         max_envelope=settings.limits.envelope,
+    )
+
+
+def retention_policy(settings: Settings) -> Policy:
+    """Return how long each kind of body is kept."""
+    times = settings.retention
+    return Policy(
+        times={
+            Keeping.SENT: times.sent,
+            Keeping.RECEIVED: times.received,
+            Keeping.RECEIPTS: times.receipts,
+            Keeping.ENVELOPES: times.envelopes,
+            Keeping.EVIDENCE: times.evidence,
+        }
     )
 
 

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from broker import __version__, telemetry
-from broker.config import Listener, Settings, passphrase, secret, site, webhook_secret
+from broker.config import Listener, Settings, passphrase, retention_policy, secret, site, webhook_secret
 from broker.errors import Misconfigured, StoreBroken
+from broker.housekeeping import keep_house
 from broker.lookup.address_files import AddressFiles
 from broker.lookup.clients_file import ClientsFile
 from broker.lookup.clock import SystemClock
@@ -41,6 +42,7 @@ from broker.web.app import make_epj_app, make_partner_app, readiness
 from broker.web.bodies import Pace, Room
 from broker.web.listen import listening
 from broker.web.operator import make_operator_app, operator_socket
+from broker.web.operator_acts import add_acts
 from broker.worker import Breaker, BreakerPolicy, BrokenCircuit, Limits, Worker
 
 SOFTWARE = "DigiHelse"
@@ -180,10 +182,13 @@ async def _run(
             every=3 * settings.reload,
         )
         watchers.append(tasks.create_task(Watch(store, measured, told).run(), name="watch"))
+        policy = retention_policy(settings)
+        watchers.append(tasks.create_task(keep_house(doors, policy, settings.retention.every), name="housekeeping"))
         async with AsyncExitStack() as listeners:
             grace = settings.timeouts.stop.total_seconds()
             operators = make_operator_app(doors, store, closed=worker.closed, alarms=around.conditions)
             operators.add_routes(readiness(doors))
+            add_acts(operators, doors, policy)
             await listeners.enter_async_context(operator_socket(operators, settings.socket))
             for app, door, tls in (
                 (make_partner_app(doors, room=room, pace=pace), settings.partner, doors_tls["partner"]),

@@ -62,6 +62,13 @@ class Ball(StrEnum):
     PERSON = "person"
 
 
+class Held(StrEnum):
+    """What a person's hold stands on: this delivery alone, or everything to its counterpart."""
+
+    DELIVERY = "delivery"
+    PARTNER = "partner"
+
+
 class Verdict(StrEnum):
     """AppRec Status (code list 8258), in the words of EDI 2.0; the values on the wire are 1, 2 and 3."""
 
@@ -194,6 +201,7 @@ class Delivery:
     receipt_message: str | None = None  # our id of the AppRec that decided
     confirmed_at: datetime | None = None
     closed_because: str | None = None
+    held: Held | None = None  # a person keeps it back: nothing goes out until it is released
     leased_until: datetime | None = None
     updated_at: datetime | None = None
 
@@ -331,6 +339,12 @@ class EventKind(StrEnum):
     COMPLETED = "message.completed"
     CLOSED = "message.closed"
     CONFIRMED = "message.confirmed"
+    HELD = "message.held"
+    RELEASED = "message.released"
+    RETRIED = "message.retried"
+    ERASED = "message.erased"
+    PARTNER_HELD = "partner.held"
+    PARTNER_RELEASED = "partner.released"
     INBOX_DOCUMENT = "inbox.document"
     RECEIPT_REQUESTED = "inbox.receipt_requested"
     STORED = "inbox.stored"
@@ -363,6 +377,7 @@ class NewEvent:
     eb_id: str | None = None
     client: str | None = None
     why: str | None = None  # an operator's sentence; holds no value out of a message body
+    actor: str | None = None  # who of our own people did it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -371,6 +386,16 @@ class StoredEvent:
 
     offset: int
     event: NewEvent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartnerHold:
+    """A person's word that nothing goes to a counterpart until the hold is released."""
+
+    her: int
+    at: datetime
+    actor: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -390,6 +415,8 @@ class Changes:
     signals: tuple[Signal, ...] = ()  # new ones
     signalled: tuple[Signal, ...] = ()  # known ones, as they shall be
     received: ReceivedEnvelope | None = None
+    holds: tuple[PartnerHold, ...] = ()  # new ones
+    unheld: tuple[int, ...] = ()  # counterparts whose hold ends
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,8 +32,10 @@ from broker.message import (
     Changes,
     Envelope,
     EventKind,
+    Held,
     Kind,
     NewBody,
+    PartnerHold,
     Work,
 )
 from broker.ports import BodyDamaged, Doors, Stale, TransportReply
@@ -64,6 +66,8 @@ async def proceed(work: Work, doors: Doors) -> None:
         delivery, now = current.delivery, doors.clock.now()
         if delivery.receipt_due is not None and delivery.receipt_due <= now:
             current = await await_receipt(current, doors)
+        elif (hold := await doors.store.partner_hold(delivery.receiver_her)) is not None:
+            current = await _record(current, _keep_back(hold, doors), doors)
         elif current.envelope is None:
             current = await seal(current, doors)
         else:
@@ -150,6 +154,8 @@ async def seal(work: Work, doors: Doors) -> Work | None:
         )
     except BodyDamaged:
         return await _record(work, _hold(causes.BODY_DAMAGED, doors), doors)
+    except KeyError:  # an AppRec that was asked for again, after its time
+        return await _record(work, _hold(causes.BODY_ERASED, doors), doors)
     envelope, body = await doors.cpu(
         _seal,
         work,
@@ -162,7 +168,7 @@ async def seal(work: Work, doors: Doors) -> Work | None:
     )
 
     async def change(work: Work) -> Changes | None:
-        if work.envelope is not None or work.delivery.state.transport is not Transport.WAITING:
+        if work.envelope is not None or not allows(work.delivery.state, Event.SEALED):
             return None  # a receipt or a person came first
         delivery = progress.sealed(work.delivery, envelope, now=now)
         events = (
@@ -247,6 +253,18 @@ def _park(why: Postponed, *, addressed: bool, doors: Doors) -> Change:
             EventKind.PARKED, work, now, error_id=why.error_id, why=why.why, stop_point=delivery.state.stop_point
         )
         return Changes(events=(event,), advanced=(delivery,))
+
+    return change
+
+
+def _keep_back(hold: PartnerHold, doors: Doors) -> Change:
+    async def change(work: Work) -> Changes | None:
+        now = doors.clock.now()
+        delivery = progress.held_back(work.delivery, Held.PARTNER, now=now)
+        if delivery.held is None:
+            return None
+        told = effects.event(EventKind.HELD, work, now, error_id=progress.HELD, why=hold.why)
+        return Changes(events=(replace(told, actor=hold.actor),), advanced=(delivery,))
 
     return change
 

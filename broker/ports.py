@@ -6,6 +6,7 @@ An adapter may raise only what its method names. Nothing here has behaviour but 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, ParamSpec, Protocol, TypeVar
 
 from broker.holds import Holds
@@ -19,6 +20,8 @@ from broker.message import (
     InboxItem,
     Kind,
     Message,
+    NewEvent,
+    PartnerHold,
     ReceivedEnvelope,
     Signal,
     StoredEvent,
@@ -47,6 +50,33 @@ class Claimed:
 
     work: tuple[Work, ...]
     signals: tuple[Signal, ...]
+
+
+class Keeping(StrEnum):
+    """What a body is kept for: each has a time of its own in the settings."""
+
+    SENT = "sent"  # a document of ours
+    RECEIVED = "received"  # a document that came in
+    RECEIPTS = "receipts"  # an AppRec, either way
+    ENVELOPES = "envelopes"  # sealed bytes
+    EVIDENCE = "evidence"  # the signed SOAP part of what came in
+    ANSWERS = "answers"  # recorded answers and signals: no health data, kept for a partner that asks again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """One body that is kept, and of what. `ended_at` is None while anybody is owed it, or has not collected it."""
+
+    place: int
+    body: str
+    size: int  # bytes
+    keeping: Keeping
+    since: datetime | None
+    ended_at: datetime | None
+    message_id: str | None
+    msg_id: str | None
+    delivery_id: str | None
+    her: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +116,11 @@ class Store(Protocol):
     async def record(self, changes: Changes) -> None:
         """Write the outcome of a step or of a word from an EPJ. Raises Stale on a changed version."""
 
-    async def erase(self, *, bodies: Sequence[str], now: datetime) -> int:
-        """Erase the keys of these bodies, and so the bodies. Returns how many."""
+    async def erase(self, *, bodies: Sequence[tuple[str, NewEvent]], now: datetime) -> tuple[NewEvent, ...]:
+        """Erase the keys of these bodies, and so the bodies, but of none that is still owed.
+
+        Each comes with the event that tells of it; returns those of the bodies that were erased.
+        """
 
     # reads
     async def body(self, body: str) -> bytes:
@@ -138,6 +171,21 @@ class Store(Protocol):
 
     async def unconfirmed(self, hers: Collection[int], *, through: int) -> tuple[Work, ...]:
         """Return settled deliveries whose outcome stands in the feed at or below `through` and is not confirmed."""
+
+    async def partner_hold(self, her: int) -> PartnerHold | None:
+        """Return the hold on a counterpart."""
+
+    async def partner_holds(self) -> tuple[PartnerHold, ...]:
+        """Return the holds on all counterparts."""
+
+    async def open_to(self, her: int, *, after: str | None, limit: int) -> tuple[Work, ...]:
+        """Return open deliveries to a counterpart, oldest first, those that stand behind the delivery `after`."""
+
+    async def left_held(self, *, limit: int) -> tuple[Work, ...]:
+        """Return deliveries that are held with their counterpart, though its hold has ended."""
+
+    async def kept(self, *, after: int, limit: int) -> tuple[Kept, ...]:
+        """Return bodies that are not erased, in the order they came; `after` is the place of the last one."""
 
     async def queue(self, *, limit: int) -> tuple[Work, ...]:
         """Return deliveries that are not finished, those that wait for a person first, then the oldest."""

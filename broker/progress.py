@@ -5,12 +5,15 @@ the ball, so that no story can move a state and forget a clock. Every function r
 IllegalMove where the lifecycle forbids the event.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from functools import wraps
+from typing import ParamSpec
 
 from broker.errors import Postponed
 from broker.lifecycle import Event, Outcome, Receipt, Transport, advance, allows, first_state
-from broker.message import Ball, Code, Delivery, Envelope, Message, Owed, PartyRef, Verdict
+from broker.message import Ball, Code, Delivery, Envelope, Held, Kind, Message, Owed, PartyRef, Verdict
 from broker.retry import (
     BackOff,
     Chase,
@@ -30,6 +33,9 @@ OVERDUE = "MB-3402"
 SAYS_DUPLICATE = "MB-3404"
 CONTRADICTED = "MB-3405"
 HELD_BY_ASKING = "MB-3406"
+HELD = "MB-5001"
+
+_P = ParamSpec("_P")
 
 VERDICT_EVENTS = {
     Verdict.OK: Event.RECEIPT_OK,
@@ -37,6 +43,24 @@ VERDICT_EVENTS = {
     Verdict.REJECTED: Event.RECEIPT_REJECTED,
 }
 _VERDICT_STATES = {Verdict.OK: Receipt.OK, Verdict.PARTIAL: Receipt.PARTIAL, Verdict.REJECTED: Receipt.REJECTED}
+
+
+def _keeps_a_hold(step: Callable[_P, Delivery]) -> Callable[_P, Delivery]:
+    """Return the step with a person's hold kept, whatever the step does; or ended, where there is nothing left to hold.
+
+    So a copy that was under way when the person said stop does not set the delivery going again.
+    """
+
+    @wraps(step)
+    def kept(*args: _P.args, **kwargs: _P.kwargs) -> Delivery:
+        delivery = step(*args, **kwargs)
+        if delivery.held is None:
+            return delivery
+        if not _goes_out(delivery):
+            return replace(delivery, held=None)
+        return replace(delivery, cause=HELD, ball=Ball.PERSON, transport_due=None)
+
+    return kept
 
 
 def begin(
@@ -60,6 +84,7 @@ def begin(
     return _with_receipt_clock(delivery, message, policy)
 
 
+@_keeps_a_hold
 def parked(
     delivery: Delivery, why: Postponed, *, addressed: bool, pace: BackOff, jitter: float, now: datetime
 ) -> Delivery:
@@ -76,6 +101,7 @@ def parked(
     )
 
 
+@_keeps_a_hold
 def sealed(delivery: Delivery, envelope: Envelope, *, now: datetime) -> Delivery:
     """An envelope stands on disk: send it at once."""
     state = advance(advance(delivery.state, Event.ADDRESSED), Event.SEALED)
@@ -91,6 +117,7 @@ def sealed(delivery: Delivery, envelope: Envelope, *, now: datetime) -> Delivery
     )
 
 
+@_keeps_a_hold
 def sent(
     delivery: Delivery,
     envelope: Envelope,
@@ -124,11 +151,12 @@ def sent(
     )
 
 
+@_keeps_a_hold
 def failed(
     delivery: Delivery, error_id: str, *, pace: BackOff, jitter: float, now: datetime, ball: Ball = Ball.PARTNER
 ) -> Delivery:
     """No copy can have been read: back off; no Retry is spent. `ball`: who can mend it."""
-    if delivery.state.transport not in (Transport.WAITING, Transport.SENT):
+    if not _goes_out(delivery):
         return replace(delivery, updated_at=now)  # the word that overtook us stands
     failures = delivery.failures + 1
     return replace(
@@ -141,6 +169,7 @@ def failed(
     )
 
 
+@_keeps_a_hold
 def acknowledged(delivery: Delivery, message: Message, policy: ReceiptPolicy, *, now: datetime) -> Delivery:
     """An Acknowledgment of one of its envelopes holds. Chase hours that passed before it are skipped.
 
@@ -163,11 +192,13 @@ def acknowledged(delivery: Delivery, message: Message, policy: ReceiptPolicy, *,
     return _with_receipt_clock(settled, message, policy)
 
 
+@_keeps_a_hold
 def refused(delivery: Delivery, error_id: str, *, now: datetime) -> Delivery:
     """The partner's word is never: resends, chase and receipt clock stop; a person has the ball."""
     return _held(replace(delivery, state=advance(delivery.state, Event.REFUSED), receipt_due=None), error_id, now)
 
 
+@_keeps_a_hold
 def abandoned(delivery: Delivery, *, now: datetime) -> Delivery:
     """Retries or PersistDuration are used up. The receipt clock goes on: a late receipt still completes."""
     return _held(replace(delivery, state=advance(delivery.state, Event.ABANDONED)), GAVE_UP, now)
@@ -178,6 +209,7 @@ def held(delivery: Delivery, error_id: str, *, now: datetime) -> Delivery:
     return _held(delivery, error_id, now)
 
 
+@_keeps_a_hold
 def receipted(
     delivery: Delivery, verdict: Verdict, codes: tuple[Code, ...], *, receipt_message: str, now: datetime
 ) -> Delivery:
@@ -236,6 +268,7 @@ def next_receipt_step(delivery: Delivery, message: Message, policy: ReceiptPolic
     return receipt_step(policy, custody=message.at, alarms=delivery.alarms, chases=delivery.chases, chasing=chasing)
 
 
+@_keeps_a_hold
 def clock_struck(
     delivery: Delivery, message: Message, policy: ReceiptPolicy, step: ReceiptStep, *, now: datetime
 ) -> Delivery:
@@ -275,6 +308,52 @@ def renewed(delivery: Delivery, *, now: datetime) -> Delivery:
     )
 
 
+# --- what a person does ---
+
+
+@_keeps_a_hold
+def held_back(delivery: Delivery, on: Held, *, now: datetime) -> Delivery:
+    """A person keeps it back: the transport clock stops, the receipt's goes on. Not held where nothing would go out."""
+    return replace(delivery, held=on, failures=0, updated_at=now)
+
+
+def released(delivery: Delivery, envelope: Envelope | None, *, at: datetime, now: datetime) -> Delivery:
+    """The hold ends: it goes out at `at`. A copy whose time ran out meanwhile is followed by a new envelope."""
+    return _out_again(replace(delivery, held=None, cause=None), envelope, at=at, now=now)
+
+
+def retried(delivery: Delivery, envelope: Envelope | None, *, at: datetime, now: datetime) -> Delivery:
+    """It goes out at `at`: what waits or was sent as it is, what stopped or arrived in a new envelope.
+
+    Raises IllegalMove where its outcome is decided.
+    """
+    if _goes_out(delivery):
+        return _out_again(delivery, envelope, at=at, now=now)
+    return replace(renewed(delivery, now=now), transport_due=at)
+
+
+def closed(delivery: Delivery, message: Message, why: str, *, now: datetime) -> Delivery:
+    """A person ends the duty. The EPJ is told, and confirms as it does any outcome."""
+    return replace(
+        delivery,
+        state=advance(delivery.state, Event.CLOSED),
+        closed_because=why,
+        cause=None,
+        ball=Ball.EPJ if message.kind is Kind.DOCUMENT else Ball.US,
+        held=None,
+        transport_due=None,
+        receipt_due=None,
+        failures=0,
+        updated_at=now,
+    )
+
+
+def _out_again(delivery: Delivery, envelope: Envelope | None, *, at: datetime, now: datetime) -> Delivery:
+    if envelope is not None and copies_used_up(envelope, now=at):
+        return replace(renewed(abandoned(delivery, now=now), now=now), transport_due=at)
+    return replace(delivery, ball=Ball.US, failures=0, transport_due=at, updated_at=now)
+
+
 def confirmed(delivery: Delivery, *, now: datetime) -> Delivery:
     """The EPJ has confirmed the outcome (K8)."""
     return replace(delivery, state=advance(delivery.state, Event.CONFIRMED), confirmed_at=now, updated_at=now)
@@ -286,7 +365,14 @@ def copies_used_up(envelope: Envelope, *, now: datetime) -> bool:
 
 
 def _held(delivery: Delivery, error_id: str, now: datetime) -> Delivery:
-    return replace(delivery, cause=error_id, ball=Ball.PERSON, transport_due=None, failures=0, updated_at=now)
+    return replace(
+        delivery, cause=error_id, ball=Ball.PERSON, transport_due=None, held=None, failures=0, updated_at=now
+    )
+
+
+def _goes_out(delivery: Delivery) -> bool:
+    """Say whether the transport side has anything left to do by itself."""
+    return delivery.state.outcome is Outcome.OPEN and delivery.state.transport in (Transport.WAITING, Transport.SENT)
 
 
 def _with_receipt_clock(delivery: Delivery, message: Message, policy: ReceiptPolicy) -> Delivery:

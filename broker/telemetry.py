@@ -228,6 +228,7 @@ def _happened(event: NewEvent) -> None:
         error_id=event.error_id,
         codes=event.codes or None,
         why=event.why,
+        actor=event.actor,
     )
 
 

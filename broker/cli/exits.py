@@ -7,3 +7,4 @@ PROBLEM: Final = 1  # the command did its work and found something that a person
 USAGE: Final = 2  # the command line, a setting or a file is wrong
 NOT_FOUND: Final = 3
 UNREACHABLE: Final = 5  # neither a broker nor its store could be asked
+REFUSED: Final = 6  # a person's act that is not possible as things stand

@@ -1,6 +1,7 @@
 """The command line. Each command loads what it needs when it runs, so that `broker --help` is there at once.
 
-Exit codes: 0 ok, 1 a problem was found, 2 the command line or a setting is wrong, 3 not found, 5 nothing to ask.
+Exit codes: 0 ok, 1 a problem was found, 2 the command line or a setting is wrong, 3 not found, 5 nothing to ask,
+6 not possible as things stand.
 """
 
 import os
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from broker.cli import exits, reading_commands, service_commands
+from broker.cli import act_commands, exits, reading_commands, service_commands
 from broker.cli.alerts_commands import alerts
 from broker.cli.certificate_commands import certificates
 from broker.cli.common import CONFIG, Said, console, fail
@@ -55,7 +56,8 @@ def main(ctx: click.Context, lang: str | None) -> None:
 
     \b
     Exit codes: 0 ok, 1 a problem was found, 2 wrong command line or setting,
-                3 not found, 5 neither broker nor store could be asked.
+                3 not found, 5 neither broker nor store could be asked,
+                6 not possible as things stand.
     """
     ctx.obj = Said(language=language(os.environ, lang))
 
@@ -90,7 +92,7 @@ def demo(stay: bool, folder: Path | None) -> None:
     sys.exit(run(stay, folder))
 
 
-for _command in (*reading_commands.COMMANDS, *service_commands.COMMANDS):
+for _command in (*reading_commands.COMMANDS, *act_commands.COMMANDS, *service_commands.COMMANDS):
     main.add_command(_command)
 
 

@@ -142,7 +142,7 @@ class Overview:
         if not rows:
             self._line(self._say("none"))
             return
-        lanes = {"open": self._say("open.lane"), "closed": self._say("closed"), None: "?"}
+        lanes = {"open": self._say("open.lane"), "closed": self._say("closed"), "held": self._say("held"), None: "?"}
         cells = [
             (
                 _who(row),
@@ -155,7 +155,7 @@ class Overview:
             )
             for row in rows
         ]
-        marked = [row["lane"] == "closed" for row in rows]
+        marked = [row["lane"] in ("closed", "held") for row in rows]
         self._table(("partner", "open", "troubled", "oldest", "last.acknowledged", "heard", "lane"), cells, marked)
 
     def event(self, told: Json) -> None:
@@ -170,6 +170,7 @@ class Overview:
             told["errorId"],
             *told["codes"],
             told["why"],
+            f"({told['actor']})" if told["actor"] else None,
         )
         self._console.print(escape("  ".join(str(part) for part in parts if part)), soft_wrap=True)
 

@@ -85,7 +85,7 @@ class Show:
             message["events"],
             lambda event: (
                 _time(event["at"]),
-                " ".join(str(part) for part in (event["type"], *event["codes"], event["why"] or "") if part),
+                " ".join(str(part) for part in (event["type"], *event["codes"], event["why"], _actor(event)) if part),
                 event["stopPoint"] or "",
                 event["errorId"] or "",
             ),
@@ -156,6 +156,11 @@ class Show:
 def is_problem(receiver: Json) -> bool:
     """Say whether a delivery waits for a person."""
     return receiver.get("ball") == "person" and receiver.get("outcome", "open") == "open"
+
+
+def _actor(event: Json) -> str:
+    """Return who of our own people did it, where one did."""
+    return f"({event['actor']})" if event["actor"] else ""
 
 
 def _passed(message: Json, receiver: Json) -> Mapping[str, str]:

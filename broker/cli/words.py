@@ -62,6 +62,7 @@ WORDS_OF_ALL: Final[Mapping[str, tuple[str, str]]] = {
     "last": ("Sist", "Last"),
     "last.acknowledged": ("sist kvittert", "last acknowledged"),
     "last.hour": ("Siste time", "Last hour"),
+    "held": ("holdt av en person", "held by a person"),
     "lane": ("bane", "lane"),
     "messages": ("meldinger", "messages"),
     "more": ("til. Se", "more. See"),

@@ -4,6 +4,7 @@ from typing import Final
 
 from broker.diagnosis.causes import (
     BODY_DAMAGED,
+    BODY_ERASED,
     CANCELLATION_NOT_COLLECTED,
     CLOCK_OFF,
     DISK_FULL,
@@ -98,6 +99,17 @@ HOUSE: Final = (
         act=(
             "Hent den fra sikkerhetskopi, eller la fagsystemet sende den på nytt; undersøk disken.",
             "Restore it from backup, or let the EPJ send it anew; examine the disk.",
+        ),
+    ),
+    cause(
+        BODY_ERASED,
+        "body-erased",
+        Ball.PERSON,
+        "den lagrede meldingen er slettet etter oppbevaringstiden",
+        "the stored message was erased when its time was over",
+        act=(
+            "Motparten ber om en kvittering som er slettet her; ring dem, og lukk deretter.",
+            "The partner asks for a receipt that is erased here; call them, then close it.",
         ),
     ),
     cause(

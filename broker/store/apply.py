@@ -13,6 +13,7 @@ from broker.store.rows import (
     DELIVERY,
     ENVELOPE,
     EVENT,
+    HOLD,
     ITEM,
     MESSAGE,
     SIGNAL,
@@ -27,6 +28,7 @@ _NEW_BODY = "INSERT INTO body (id, size, wrapped, sealed, file) VALUES (?, ?, ?,
 _NEW_DELIVERY = DELIVERY.insert("settled_seq")
 _NEW_EVENT, _NEW_MESSAGE, _NEW_ENVELOPE = EVENT.insert(), MESSAGE.insert(), ENVELOPE.insert()
 _NEW_ITEM, _NEW_ATTEMPT, _NEW_SIGNAL = ITEM.insert(), ATTEMPT.insert(), SIGNAL.insert()
+_NEW_HOLD, _END_HOLD = HOLD.insert(), "DELETE FROM hold WHERE her = :her"
 
 # The delivery as it shall be, if it still is as it was read. The event that first told this outcome is kept.
 _ADVANCE = """
@@ -36,7 +38,7 @@ UPDATE delivery SET
     cause = :cause, transport_due = :transport_due, receipt_due = :receipt_due, alarms = :alarms, chases = :chases,
     renewals = :renewals, failures = :failures, envelope = :envelope, codes = :codes, late = :late,
     receipt_message = :receipt_message, confirmed_at = :confirmed_at, closed_because = :closed_because,
-    leased_until = :leased_until, updated_at = :updated_at,
+    held = :held, leased_until = :leased_until, updated_at = :updated_at,
     settled_seq = CASE WHEN outcome = :outcome THEN settled_seq ELSE :settled_seq END
 WHERE id = :id AND version = :version"""
 
@@ -80,6 +82,8 @@ def apply(db: sqlite3.Connection, changes: Changes, bodies: Sequence[SealedBody]
     db.executemany(_NEW_ATTEMPT, map(ATTEMPT.write, changes.attempts))
     db.executemany(_NEW_SIGNAL, map(SIGNAL.write, changes.signals))
     _compare_and_set(db, _USE_SIGNAL, map(SIGNAL.write, changes.signalled))
+    db.executemany(_NEW_HOLD, map(HOLD.write, changes.holds))
+    _compare_and_set(db, _END_HOLD, ({"her": her} for her in changes.unheld))
     if changes.received is not None:
         db.execute(_NEW_RECEIVED, _received(changes.received, answer))
 

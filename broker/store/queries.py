@@ -1,7 +1,7 @@
 """The SQL of claims and reads. Each reads by an index alone, whatever waits; a test looks at the plans."""
 # ruff: noqa: S608 - what is put together here is column names and other constants of this package
 
-from broker.store.rows import ATTEMPT, DELIVERY, ENVELOPE, MESSAGE, RECEIVED_DOCUMENT, SIGNAL, STORED_EVENT, WORK
+from broker.store.rows import ATTEMPT, DELIVERY, ENVELOPE, HOLD, MESSAGE, RECEIVED_DOCUMENT, SIGNAL, STORED_EVENT, WORK
 
 _WORK_JOIN = "JOIN message AS m ON m.id = d.message_id LEFT JOIN envelope AS e ON e.eb_id = d.envelope"
 
@@ -167,3 +167,73 @@ WHERE counterpart IS NOT NULL AND at >= :after"""
 
 # What is not finished: what a person must see to, then what the EPJ must, then the rest; oldest first.
 QUEUE = f"SELECT {WORK} FROM delivery AS d {_WORK_JOIN} WHERE d.outcome = 'open' ORDER BY d.urgency, d.seq LIMIT :limit"
+
+# What a person holds.
+PARTNER_HOLD = f"SELECT {HOLD.of('h')} FROM hold AS h WHERE h.her = :her"
+PARTNER_HOLDS = f"SELECT {HOLD.of('h')} FROM hold AS h ORDER BY h.her"
+
+# Open deliveries to one counterpart, a page at a time.
+OPEN_TO = f"""
+SELECT {WORK} FROM delivery AS d {_WORK_JOIN}
+WHERE d.receiver_her = :her AND d.outcome = 'open'
+    AND d.seq > coalesce((SELECT seq FROM delivery WHERE id = :after), 0)
+ORDER BY d.seq LIMIT :limit"""
+
+# Held with a counterpart that is held no longer.
+LEFT_HELD = f"""
+SELECT {WORK} FROM delivery AS d {_WORK_JOIN}
+WHERE d.held = 'partner' AND d.receiver_her NOT IN (SELECT her FROM hold) ORDER BY d.seq LIMIT :limit"""
+
+# A message out has ended when all its deliveries have; the outcome of a document when the EPJ has confirmed it too.
+_OUT_ENDED = """
+CASE WHEN EXISTS (
+    SELECT 1 FROM delivery WHERE message_id = m.id
+        AND (outcome = 'open' OR (m.kind = 'document' AND confirmed_at IS NULL))
+) THEN NULL ELSE (SELECT max(updated_at) FROM delivery WHERE message_id = m.id) END"""
+
+# A document that came in, when it was stored and, where a receipt is owed, the receipt has ended. One that we rejected
+# ourselves has no item.
+_DOCUMENT_ENDED = """
+CASE i.stage
+    WHEN 'receipted' THEN i.updated_at
+    WHEN 'judged' THEN CASE WHEN EXISTS (
+        SELECT 1 FROM delivery WHERE message_id = i.apprec_message AND outcome = 'open'
+    ) THEN NULL ELSE i.updated_at END
+    WHEN 'stored' THEN CASE WHEN m.owed = 'J' THEN NULL ELSE i.updated_at END
+    WHEN 'waiting' THEN NULL
+    ELSE m.at END"""
+
+# An AppRec that came in, when the outcome that it decided is confirmed; one that decided nothing, at once.
+_APPREC_ENDED = """
+CASE WHEN EXISTS (
+    SELECT 1 FROM message AS o JOIN delivery AS d ON d.message_id = o.id
+    WHERE o.msg_id = m.original_msg_id AND d.receipt_message = m.id AND d.confirmed_at IS NULL
+) THEN NULL ELSE m.at END"""
+
+# Bodies that are not erased, what they are kept for, and since when nobody is owed them.
+KEPT = f"""
+SELECT b.seq, b.id, b.size,
+    CASE
+        WHEN e.eb_id IS NOT NULL THEN 'envelopes' WHEN r.eb_id IS NOT NULL THEN 'evidence'
+        WHEN m.id IS NULL THEN 'answers' WHEN m.kind = 'apprec' THEN 'receipts'
+        WHEN m.direction = 'out' THEN 'sent' ELSE 'received' END,
+    coalesce(m.at, e.timestamp, r.received_at),
+    CASE
+        WHEN e.eb_id IS NOT NULL THEN CASE WHEN d.outcome = 'open' THEN NULL ELSE d.updated_at END
+        WHEN r.eb_id IS NOT NULL THEN r.received_at
+        WHEN m.id IS NULL THEN NULL
+        WHEN m.direction = 'out' THEN {_OUT_ENDED}
+        WHEN m.kind = 'document' THEN {_DOCUMENT_ENDED}
+        ELSE {_APPREC_ENDED} END,
+    coalesce(m.id, d.message_id, ri.message_id), coalesce(m.msg_id, dm.msg_id, rm.msg_id), d.id,
+    CASE WHEN m.direction = 'out' THEN m.sender_her ELSE coalesce(i.receiver_her, e.from_her, ri.receiver_her) END
+FROM body AS b INDEXED BY body_kept
+LEFT JOIN message AS m ON m.body = b.id
+LEFT JOIN item AS i ON i.message_id = m.id
+LEFT JOIN envelope AS e ON e.body = b.id
+LEFT JOIN delivery AS d ON d.id = e.delivery_id
+LEFT JOIN message AS dm ON dm.id = d.message_id
+LEFT JOIN received AS r ON r.evidence = b.id
+LEFT JOIN item AS ri ON ri.id = r.item_id
+LEFT JOIN message AS rm ON rm.id = ri.message_id
+WHERE b.erased_at IS NULL AND b.seq > :after ORDER BY b.seq LIMIT :limit"""

@@ -20,11 +20,12 @@ from broker.message import (
     InboxItem,
     Kind,
     Message,
+    PartnerHold,
     ReceivedEnvelope,
     StoredEvent,
     Work,
 )
-from broker.ports import BodyDamaged, Delivered
+from broker.ports import BodyDamaged, Delivered, Kept
 from broker.store import queries
 from broker.store.bodies import SMALL, Vault
 from broker.store.faults import Fate, broken, busy, fate, stopping
@@ -32,11 +33,13 @@ from broker.store.overview import Overview
 from broker.store.rows import (
     DELIVERY,
     ENVELOPE,
+    HOLD,
     MESSAGE,
     instant,
     micros,
     read_attempt,
     read_digests,
+    read_kept,
     read_received_document,
     read_stored_events,
     read_work,
@@ -240,6 +243,23 @@ class SqliteReads(Overview):
     async def unconfirmed(self, hers: Collection[int], *, through: int) -> tuple[Work, ...]:
         key = {"hers": json.dumps(list(hers)), "through": through}
         return tuple(read_work(row)[0] for row in await self._readers.rows(queries.UNCONFIRMED, key))
+
+    async def partner_hold(self, her: int) -> PartnerHold | None:
+        return next(iter(HOLD.all(await self._readers.under_key(queries.PARTNER_HOLD, {"her": her}))), None)
+
+    async def partner_holds(self) -> tuple[PartnerHold, ...]:
+        return HOLD.all(await self._readers.rows(queries.PARTNER_HOLDS, {}))
+
+    async def open_to(self, her: int, *, after: str | None, limit: int) -> tuple[Work, ...]:
+        key = {"her": her, "after": after, "limit": limit}
+        return tuple(read_work(row)[0] for row in await self._readers.rows(queries.OPEN_TO, key))
+
+    async def left_held(self, *, limit: int) -> tuple[Work, ...]:
+        return tuple(read_work(row)[0] for row in await self._readers.rows(queries.LEFT_HELD, {"limit": limit}))
+
+    async def kept(self, *, after: int, limit: int) -> tuple[Kept, ...]:
+        found = await self._readers.rows(queries.KEPT, {"after": after, "limit": limit})
+        return tuple(read_kept(row) for row in found)
 
     async def queue(self, *, limit: int) -> tuple[Work, ...]:
         return tuple(read_work(row)[0] for row in await self._readers.rows(queries.QUEUE, {"limit": limit}))

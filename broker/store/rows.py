@@ -16,16 +16,19 @@ from broker.message import (
     Direction,
     Envelope,
     EventKind,
+    Held,
     InboxItem,
     Kind,
     Message,
     NewEvent,
     Owed,
+    PartnerHold,
     Signal,
     StoredEvent,
     Verdict,
     Work,
 )
+from broker.ports import Keeping, Kept
 
 Value: TypeAlias = int | str | bytes | None
 Row: TypeAlias = Mapping[str, Any]
@@ -144,6 +147,7 @@ def _write_delivery(delivery: Delivery) -> dict[str, Value]:
         "receipt_message": delivery.receipt_message,
         "confirmed_at": _micros(delivery.confirmed_at),
         "closed_because": delivery.closed_because,
+        "held": delivery.held,
         "leased_until": _micros(delivery.leased_until),
         "updated_at": _micros(delivery.updated_at),
     }
@@ -177,6 +181,7 @@ def _read_delivery(row: Row) -> Delivery:
         receipt_message=row["receipt_message"],
         confirmed_at=_instant(row["confirmed_at"]),
         closed_because=row["closed_because"],
+        held=Held(row["held"]) if row["held"] else None,
         leased_until=_instant(row["leased_until"]),
         updated_at=_instant(row["updated_at"]),
     )
@@ -188,7 +193,7 @@ DELIVERY: Table[Delivery] = Table(
         *("id", "message_id", "receiver_her", "receiver_organisation_her", "receiver_person", "transport", "receipt"),
         *("outcome", "stop_point", "version", "ball", "cause", "transport_due", "receipt_due", "alarms", "chases"),
         *("renewals", "failures", "envelope", "codes", "late", "receipt_message", "confirmed_at", "closed_because"),
-        *("leased_until", "updated_at"),
+        *("held", "leased_until", "updated_at"),
     ),
     write=_write_delivery,
     read=_read_delivery,
@@ -300,10 +305,17 @@ EVENT: Table[NewEvent] = Table(
     name="event",
     columns=(
         *("kind", "at", "her", "feed", "message_id", "delivery_id", "item_id", "msg_id", "counterpart", "stop_point"),
-        *("error_id", "codes", "eb_id", "client", "why"),
+        *("error_id", "codes", "eb_id", "client", "why", "actor"),
     ),
     write=_write_event,
     read=_read_event,
+)
+
+HOLD: Table[PartnerHold] = Table(
+    name="hold",
+    columns=("her", "at", "actor", "why"),
+    write=lambda hold: {"her": hold.her, "at": micros(hold.at), "actor": hold.actor, "why": hold.why},
+    read=lambda row: PartnerHold(**{**row, "at": instant(row["at"])}),
 )
 
 # The SELECT lists of what is read together, and how they are read back.
@@ -339,4 +351,21 @@ def read_stored_events(rows: Iterable[Sequence[Any]]) -> tuple[StoredEvent, ...]
     """Return what STORED_EVENT selected."""
     return tuple(
         StoredEvent(offset=row[0], event=EVENT.read(dict(zip(EVENT.columns, row[1:], strict=True)))) for row in rows
+    )
+
+
+def read_kept(row: Sequence[Any]) -> Kept:
+    """Return what KEPT selected."""
+    place, body, size, keeping, since, ended_at, message_id, msg_id, delivery_id, her = row
+    return Kept(
+        place=place,
+        body=body,
+        size=size,
+        keeping=Keeping(keeping),
+        since=_instant(since),
+        ended_at=_instant(ended_at),
+        message_id=message_id,
+        msg_id=msg_id,
+        delivery_id=delivery_id,
+        her=her,
     )

@@ -14,14 +14,14 @@ from typing import TypeVar
 from broker import telemetry
 from broker.alerts import Alert
 from broker.errors import Misconfigured, StoreBroken
-from broker.message import Changes, NewBody
+from broker.message import Changes, NewBody, NewEvent
 from broker.ports import Claimed
 from broker.store import claim
 from broker.store.apply import apply
 from broker.store.bodies import KEY_SIZE, SMALL, SealedBody, Vault, fsync_folder
 from broker.store.faults import Fate, broken, busy, fate, full
 from broker.store.reads import READERS, Readers, SqliteReads
-from broker.store.rows import micros
+from broker.store.rows import EVENT, micros
 from broker.store.schema import (
     BODIES,
     DATABASE,
@@ -43,7 +43,9 @@ _LOOK_AGAIN = 1.0  # seconds between two looks at the free space
 _ERASE = """
 UPDATE body SET wrapped = NULL, sealed = NULL, file = NULL, erased_at = ?
 WHERE id = ? AND erased_at IS NULL"""
-_FILE_OF = "SELECT file FROM body WHERE id = ? AND erased_at IS NULL"
+_FILE_OF = """
+SELECT file FROM body WHERE id = ?1 AND erased_at IS NULL AND NOT EXISTS (SELECT 1 FROM owed WHERE body = ?1)"""
+_TELL = EVENT.insert()
 
 # A row that is written to prove that writing works.
 _PROVE = """
@@ -118,17 +120,19 @@ class SqliteStore(SqliteReads):
             ),
         )
 
-    async def erase(self, *, bodies: Sequence[str], now: datetime) -> int:
-        def work(db: sqlite3.Connection) -> list[str | None]:
-            erased = []
-            for body in bodies:
-                erased += [row[0] for row in db.execute(_FILE_OF, (body,))]
-                db.execute(_ERASE, (micros(now), body))
+    async def erase(self, *, bodies: Sequence[tuple[str, NewEvent]], now: datetime) -> tuple[NewEvent, ...]:
+        def work(db: sqlite3.Connection) -> list[tuple[str | None, NewEvent]]:
+            erased: list[tuple[str | None, NewEvent]] = []
+            for body, event in bodies:
+                for (file,) in db.execute(_FILE_OF, (body,)).fetchall():
+                    db.execute(_ERASE, (micros(now), body))
+                    db.execute(_TELL, EVENT.write(event))
+                    erased.append((file, event))
             return erased
 
         erased = await self._timed("erase", work, scrub=True)
-        await self._remove(erased)
-        return len(erased)
+        await self._remove(file for file, _ in erased)
+        return tuple(event for _, event in erased)
 
     async def ready(self) -> None:
         self._keep_reserve()

@@ -24,7 +24,7 @@ from broker.diagnosis.problems import (
 )
 from broker.errors import Unaddressable
 from broker.lifecycle import Outcome
-from broker.message import Attempt, Ball, EventKind, InboxItem, Kind, Message, StoredEvent, Text, Work
+from broker.message import Attempt, Ball, EventKind, InboxItem, Kind, Message, PartnerHold, StoredEvent, Text, Work
 from broker.ports import Clock, Delivered
 from broker.web import shapes
 
@@ -89,6 +89,9 @@ class Reads(Protocol):
         """See `ports.Store`."""
 
     async def queue(self, *, limit: int) -> tuple[Work, ...]:
+        """See `ports.Store`."""
+
+    async def partner_holds(self) -> tuple[PartnerHold, ...]:
         """See `ports.Store`."""
 
     async def tallies(self, *, now: datetime) -> tuple[Tally, ...]:
@@ -219,8 +222,10 @@ class Operators:
         tallies = [each for each in await self._tallies() if each.state.outcome is Outcome.OPEN]
         contacts = await self._store.contacts()
         closed = self._closed() if self._closed else None
+        held = {hold.her for hold in await self._store.partner_holds()}
         told = []
-        for her in {each.counterpart for each in tallies} | contacts.keys():
+        for her in {each.counterpart for each in tallies} | contacts.keys() | held:
+            lane = "held" if her in held else None if closed is None else "closed" if her in closed else "open"
             mine = [each for each in tallies if each.counterpart == her]
             contact = contacts.get(her, Contact())
             told.append(
@@ -232,7 +237,7 @@ class Operators:
                     "nextAttemptAt": _instant(min((each.next_at for each in mine if each.next_at), default=None)),
                     "lastAcknowledgedAt": _instant(contact.acknowledged_at),
                     "lastHeardAt": _instant(contact.heard_at),
-                    "lane": None if closed is None else "closed" if her in closed else "open",
+                    "lane": lane,
                 }
             )
         return sorted(told, key=lambda each: (-each["troubled"], -each["open"], each["herId"]))
@@ -341,7 +346,7 @@ class Operators:
 
 
 def _event(of: StoredEvent) -> shapes.Json:
-    return shapes.event(of) | {"ebMessageId": of.event.eb_id, "why": of.event.why}
+    return shapes.event(of) | {"ebMessageId": of.event.eb_id, "why": of.event.why, "actor": of.event.actor}
 
 
 def _group(work: Work, counts: Mapping[ProblemKey, int]) -> shapes.Json:

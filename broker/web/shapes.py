@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from broker.diagnosis import Standing
 from broker.lifecycle import ItemStage, Receipt, Transport
-from broker.message import Attempt, Delivery, Direction, InboxItem, Message, Owed, StoredEvent, Text
+from broker.message import Attempt, Delivery, Direction, EventKind, InboxItem, Message, Owed, StoredEvent, Text
 
 if TYPE_CHECKING:  # slow to load, and the command line shows neither
     from broker.diagnosis.conditions import Condition
@@ -94,6 +94,7 @@ def receiver(of: Delivery, standing: Standing) -> Json:
         "late": of.late,
         "codes": [{"errorCode": code.code, "oid": code.oid, "text": code.text} for code in of.codes],
         "appRecId": of.receipt_message,
+        "closedBecause": of.closed_because,
     }
 
 
@@ -145,6 +146,8 @@ def event(of: StoredEvent) -> Json:
         "stopPoint": told.stop_point,
         "errorId": told.error_id,
         "codes": list(told.codes),
+        # A person's own words, to the EPJ: why its message was closed. All other reasons are for operators alone.
+        "reason": told.why if told.kind is EventKind.CLOSED else None,
     }
 
 

@@ -160,7 +160,9 @@ async def test_an_erased_key_stands_in_no_file_any_more(
         await store._writer.run(lambda db: None, scrub=True)
     assert all(_holds(tmp_path, secret) for secret in secrets)
     assert len(_names(tmp_path / "store" / "bodies")) == 1
-    await store.erase(bodies=[changes.messages[0].body, other.messages[0].body], now=NOW)
+    for each in (changes, other):
+        await store.record(values.closing(each.deliveries[0]))
+    await store.erase(bodies=values.erasing(changes.messages[0].body, other.messages[0].body), now=NOW)
     assert [_holds(tmp_path, secret) for secret in secrets] == [set(), set()]
     assert _names(tmp_path / "store" / "bodies") == set()
     assert broken == []
@@ -173,11 +175,12 @@ async def test_a_reader_in_the_way_delays_the_end_of_a_key_and_nothing_else(
     monkeypatch.setattr(writer, "SCRUB_AGAIN", 0.0)
     changes = values.taken(b"x" * 5000)
     await store.accept(changes)
+    await store.record(values.closing(changes.deliveries[0]))
     (secret,) = [row[0] for row in await store._readers.rows("SELECT wrapped FROM body", {})]
     with closing(sqlite3.connect(tmp_path / "store" / "store.sqlite", isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM body").fetchone()
-        await store.erase(bodies=[changes.messages[0].body], now=NOW)
+        await store.erase(bodies=values.erasing(changes.messages[0].body), now=NOW)
         assert _holds(tmp_path, secret) == {"store.sqlite-wal"}
         await store.accept(values.taken())
         reader.execute("COMMIT")

@@ -12,9 +12,9 @@ import pytest
 
 from broker.lifecycle import Event as Happening
 from broker.lifecycle import ItemStage, Outcome, Receipt, State, StopPoint, Transport, advance, allows, first_state
-from broker.message import Ball, Direction, EventKind, Kind, Owed, Verdict
+from broker.message import Ball, Direction, EventKind, Kind, Owed, PartnerHold, Verdict
 from broker.store import schema
-from broker.store.rows import ATTEMPT, DELIVERY, ENVELOPE, EVENT, ITEM, MESSAGE, SIGNAL
+from broker.store.rows import ATTEMPT, DELIVERY, ENVELOPE, EVENT, HOLD, ITEM, MESSAGE, SIGNAL
 from broker.store.sqlite import SqliteStore
 from tests.store import values
 from tests.store.values import NOW
@@ -93,6 +93,7 @@ ROWS: dict[str, dict[str, Any]] = {
         "closed_at": None,
         "told": "[]",
     },
+    "hold": HOLD.write(PartnerHold(her=8000301, at=NOW, actor="kari", why="they restore from backup")),
 }
 # What every further row of a table needs to be another row.
 ANOTHER: dict[str, dict[str, Any]] = {
@@ -104,6 +105,7 @@ ANOTHER: dict[str, dict[str, Any]] = {
     "received": {"eb_id": "eb 2"},
     "signal": {"id": "signal 2"},
     "alert": {"problem": "K5:MB-3203:8000301"},
+    "hold": {"her": 8000302},
 }
 _ERASED = {"wrapped": None, "sealed": None, "file": None, "erased_at": 1}
 _CLOSED = {"outcome": "closed", "closed_because": "by telephone"}
@@ -138,6 +140,9 @@ FORBIDDEN: list[tuple[str, dict[str, Any]]] = [
     ("delivery", {"receipt": "ok", "outcome": "completed"}),
     ("delivery", {"outcome": "closed"}),
     ("delivery", {"confirmed_at": 1}),
+    ("delivery", {"held": "delivery"}),
+    ("hold", {"her": 0}),
+    ("hold", {"why": ""}),
     *(("envelope", {column: 0}) for column in ("from_her", "to_her")),
     *(("envelope", {column: 2}) for column in ("ack_signed", "sync")),
     *(("envelope", {column: -1}) for column in ("retries", "interval", "copies")),
@@ -186,7 +191,7 @@ def test_every_check_refuses_what_it_is_there_for() -> None:
 
 BY_TRIGGER: list[tuple[str, str]] = [
     ("UPDATE body SET wrapped = x'00'", "a body is erased once, never changed"),
-    ("UPDATE body SET id = 'b', wrapped = NULL, sealed = NULL, erased_at = 1", "a body is erased once, never changed"),
+    ("UPDATE body SET wrapped = NULL, sealed = NULL, erased_at = 1", "a body that is still owed is not erased"),
     ("UPDATE message SET at = 0", "a message never changes"),
     ("DELETE FROM message", "a message is never deleted"),
     ("UPDATE delivery SET version = version + 1, receiver_her = 1", "a delivery never changes its message or receiver"),
@@ -210,7 +215,7 @@ BY_TRIGGER: list[tuple[str, str]] = [
         "INSERT INTO delivery SELECT seq + 1, id || '2', message_id, 1, 1, 0, transport, 'ok', 'completed', stop_point,"
         " version, ball, cause, transport_due, receipt_due, alarms, chases, renewals, failures, envelope, codes, late,"
         " 'out',"
-        " confirmed_at, closed_because, leased_until, updated_at, settled_seq FROM delivery",
+        " confirmed_at, closed_because, leased_until, updated_at, settled_seq, held FROM delivery",
         "a new delivery is neither receipted nor confirmed",
     ),
 ]
@@ -237,8 +242,13 @@ BY_TRIGGER_AFTER: list[tuple[str, str, str]] = [
         "a verdict never changes",
     ),
     (
-        "UPDATE body SET wrapped = NULL, sealed = NULL, erased_at = 1",
-        "UPDATE body SET erased_at = 2",
+        "INSERT INTO body (id, size, wrapped, sealed) VALUES ('nobody''s', 1, x'01', x'02')",
+        "UPDATE body SET id = 'b', wrapped = NULL, sealed = NULL, erased_at = 1 WHERE id = 'nobody''s'",
+        "a body is erased once, never changed",
+    ),
+    (
+        "INSERT INTO body (id, size, erased_at) VALUES ('nobody''s', 1, 1)",
+        "UPDATE body SET erased_at = 2 WHERE id = 'nobody''s'",
         "a body is erased once, never changed",
     ),
 ]

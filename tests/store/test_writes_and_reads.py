@@ -409,8 +409,11 @@ async def test_an_erased_body_is_gone_and_the_message_is_not(store: SqliteStore,
     await store.accept(changes)
     await store.accept(other)
     (told,) = changes.messages
-    assert await store.erase(bodies=[told.body, told.body, "unknown"], now=NOW) == 1
-    assert await store.erase(bodies=[told.body], now=NOW) == 0
+    assert await store.erase(bodies=values.erasing(told.body), now=NOW) == ()  # it is owed
+    await store.record(values.closing(changes.deliveries[0]))
+    (event,) = await store.erase(bodies=values.erasing(told.body, told.body, "unknown"), now=NOW)
+    assert [stored.event for stored in await store.history(f"of {told.body}")] == [event]
+    assert await store.erase(bodies=values.erasing(told.body), now=NOW) == ()
     with pytest.raises(KeyError):
         await store.body(told.body)
     assert await store.outbound(OURS, told.msg_id) is not None

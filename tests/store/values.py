@@ -241,6 +241,24 @@ def state(
     return State(transport=transport, receipt=receipt, outcome=outcome, stop_point=stop_point)
 
 
+def closing(of: Delivery) -> Changes:
+    """Return what ends a delivery, so that nobody is owed its body."""
+    ended = replace(
+        of,
+        state=replace(of.state, outcome=Outcome.CLOSED),
+        closed_because="by telephone",
+        transport_due=None,
+        receipt_due=None,
+    )
+    told = event(EventKind.CLOSED, message_id=of.message_id, delivery_id=of.id)
+    return Changes(events=(told,), advanced=(ended,))
+
+
+def erasing(*bodies: str) -> list[tuple[str, NewEvent]]:
+    """Return what `erase` is told to erase, each with its event."""
+    return [(one, event(EventKind.ERASED, message_id=f"of {one}")) for one in bodies]
+
+
 def judged(before: InboxItem, **given: Any) -> InboxItem:
     values: dict[str, Any] = {"stage": ItemStage.JUDGED, "verdict": Verdict.OK, "codes_sha256": bytes(32)}
     return replace(before, **values | given)

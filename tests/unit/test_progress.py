@@ -9,7 +9,7 @@ from broker import progress
 from broker.diagnosis import causes
 from broker.errors import Unaddressable
 from broker.lifecycle import IllegalMove, Outcome, Receipt, StopPoint, Transport
-from broker.message import Ball, Code, Delivery, Owed, PartyRef, Verdict
+from broker.message import Ball, Code, Delivery, Held, Owed, PartyRef, Verdict
 from broker.retry import BackOff, Chase, ReceiptPolicy, ReceiptStep
 from tests.unit.values import START, delivery, envelope, message
 
@@ -193,3 +193,35 @@ def test_the_causes_that_progress_names_are_those_of_the_catalogue() -> None:
 
 def test_a_fresh_delivery_starts_where_the_lifecycle_says() -> None:
     assert delivery().state == begun().state
+
+
+def test_a_copy_that_fails_after_the_receipt_sets_no_clock_going() -> None:
+    done = progress.receipted(sent(), Verdict.OK, (), receipt_message="r-1", now=START)
+    assert progress.failed(done, "MB-3202", pace=PACE, jitter=0.0, now=START).due is None
+
+
+def test_a_hold_stops_the_transport_clock_alone_and_survives_every_step() -> None:
+    held = progress.held_back(sent(), Held.DELIVERY, now=START)
+    assert (held.transport_due, held.receipt_due) == (None, sent().receipt_due)
+    steps = [
+        progress.sent(held, envelope(copies=2), now=START),
+        progress.failed(held, "MB-3202", pace=PACE, jitter=0.0, now=START),
+        progress.clock_struck(held, message(), POLICY, ReceiptStep.ALARM, now=START),
+        progress.clock_struck(held, message(), POLICY, ReceiptStep.DEADLINE, now=START),
+        progress.sealed(progress.held_back(begun(), Held.PARTNER, now=START), envelope(), now=START),
+    ]
+    assert {(step.cause, step.ball, step.transport_due) for step in steps} == {("MB-5001", Ball.PERSON, None)}
+
+
+def test_a_hold_ends_where_nothing_is_left_to_hold() -> None:
+    held = progress.held_back(sent(), Held.DELIVERY, now=START)
+    ends = [
+        progress.acknowledged(held, message(), POLICY, now=START),
+        progress.refused(held, "MB-3212", now=START),
+        progress.abandoned(held, now=START),
+        progress.receipted(held, Verdict.OK, (), receipt_message="r-1", now=START),
+        progress.closed(held, message(), "by telephone", now=START),
+        progress.held_back(acknowledged(), Held.DELIVERY, now=START),
+    ]
+    assert [end.held for end in ends] == [None] * len(ends)
+    assert progress.refused(held, "MB-3212", now=START).cause == "MB-3212"

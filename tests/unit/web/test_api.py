@@ -197,6 +197,7 @@ async def test_a_message_shows_where_it_stands_at_each_receiver(doors: Rig) -> N
         "late": True,
         "codes": [{"errorCode": "E35", "oid": "2.16.578.1.12.4.1.1.8221", "text": "Pasienten er ikke kjent"}],
         "appRecId": "receipt-1",
+        "closedBecause": None,
     }
     assert "Dalbygda legesenter" in first["sentence"]["nb"]
     assert (second["transportDeliveryState"], second["appRecStatus"]) == ("Unconfirmed", None)
@@ -225,13 +226,13 @@ async def test_a_msg_id_in_braces_is_found(doors: Rig) -> None:
 
 
 async def test_the_document_comes_back_byte_for_byte(doors: Rig) -> None:
-    posted = await _sent(doors, delivery(transport_due=NOW))
+    posted = await _sent(doors)
     reply = await doors.ask("GET", f"/api/v1/messages/{posted.id}/document")
     assert reply.body == DOCUMENT
     assert reply.headers["Content-Type"] == "application/xml"
     digest = base64.b64encode(sha256(DOCUMENT).digest()).decode()
     assert reply.headers["Content-Digest"] == f"sha-256=:{digest}:"
-    await doors.store.erase(bodies=["body-1"], now=NOW)
+    await doors.store.erase(bodies=[("body-1", _told(EventKind.ERASED))], now=NOW)
     assert (await doors.ask("GET", f"/api/v1/messages/{posted.id}/document")).status == 410
 
 
