@@ -33,6 +33,7 @@ from broker.web.app import make_epj_app, make_partner_app
 from broker.web.bodies import Pace, Room
 from broker.web.listen import listening
 from broker.web.operator import make_operator_app, operator_socket
+from broker.web.waiting import Bell
 from broker.worker import Breaker, BreakerPolicy, BrokenCircuit, Limits, Worker
 
 SOFTWARE = "DigiHelse"
@@ -75,8 +76,13 @@ async def _run(settings: Settings, stack: AsyncExitStack, broken: asyncio.Future
     clients = ClientsFile(settings.clients)
     cpu = CpuPool(settings.workers.cpu_threads)
     stack.callback(cpu.close)
+    bell = Bell()
     store = await open_store(
-        settings.data, site_key=site_key(settings.data), on_broken=store_broke, reserve=settings.limits.reserve
+        settings.data,
+        site_key=site_key(settings.data),
+        on_broken=store_broke,
+        reserve=settings.limits.reserve,
+        told=bell.ring,
     )
     stack.push_async_callback(store.close)
     breaker = Breaker(
@@ -128,7 +134,7 @@ async def _run(settings: Settings, stack: AsyncExitStack, broken: asyncio.Future
             await listeners.enter_async_context(operator_socket(operators, settings.socket))
             for app, door in (
                 (make_partner_app(doors, room=room, pace=pace), settings.partner),
-                (make_epj_app(doors, clients, room=room, pace=pace), settings.epj),
+                (make_epj_app(doors, clients, room=room, pace=pace, bell=bell), settings.epj),
             ):
                 await listeners.enter_async_context(
                     listening(app, host=door.host, port=door.port, tls=_tls(door), grace=grace)

@@ -167,6 +167,7 @@ class Message:
     client: str | None = None  # who posted it
     answers_item: str | None = None  # the inbox item that this AppRec answers
     original_msg_id: str | None = None  # OriginalMsgId/Id of an AppRec
+    key_sha256: bytes | None = None  # of the Idempotency-Key that the client gave
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

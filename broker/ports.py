@@ -99,6 +99,9 @@ class Store(Protocol):
     async def outbound(self, sender_her: int, msg_id: str) -> Delivered | None:
         """Return what was taken under (sender HER-id, MsgId)."""
 
+    async def outbound_by_key(self, client: str, key_sha256: bytes) -> Delivered | None:
+        """Return what this client posted under the Idempotency-Key of this digest."""
+
     async def find(self, id: str, *, hers: Collection[int] | None) -> tuple[Delivered, ...]:
         """Return messages by any id: ours, MsgId, delivery, item or eb:MessageId; only of `hers` where given."""
 

@@ -14,19 +14,34 @@ from broker.web.bodies import Pace, Room
 from broker.web.epj import EpjDoor
 from broker.web.frame import Frame
 from broker.web.partner import PartnerDoor
+from broker.web.waiting import Bell
 
 _PROVEN_FOR: Final = timedelta(seconds=1)  # a proof of the store costs an fsync: at most one a second
 
 
 def make_epj_app(
-    doors: Doors, clients: Clients, *, room: Room | None = None, pace: Pace | None = None
+    doors: Doors,
+    clients: Clients,
+    *,
+    room: Room | None = None,
+    pace: Pace | None = None,
+    bell: Bell | None = None,
 ) -> web.Application:
-    """Return the application of the EPJ's door: the API, health, readiness and metrics."""
-    door = EpjDoor(doors, clients, pace=pace or Pace(), limit=doors.site.max_document)
+    """Return the application of the EPJ's door: the API, health, readiness and metrics.
+
+    Who waits for something new is woken by `bell`, and sent away when the door closes.
+    """
+    bell = bell or Bell()
+    door = EpjDoor(doors, clients, pace=pace or Pace(), limit=doors.site.max_document, bell=bell)
     frame = Frame(door="epj", doors=doors, room=room or Room())
     app = web.Application(middlewares=[frame.middleware(), door.middleware()])
     health = _Health(doors)
     app.add_routes(door.routes())
+
+    async def send_away(_app: web.Application) -> None:
+        bell.close()
+
+    app.on_shutdown.append(send_away)
     app.add_routes(
         [
             web.get("/healthz", health.alive),

@@ -3,8 +3,11 @@
 A client knows only its own HER-ids; anything else is answered as if it were not there.
 """
 
+import asyncio
 import base64
-from typing import Final
+from collections.abc import Awaitable, Callable, Collection
+from functools import partial
+from typing import Final, TypeVar
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
@@ -22,6 +25,9 @@ from broker.web.bodies import MAX_DOCUMENT, MAX_JSON, Pace, read_body
 from broker.web.frame import CLIENT, SHARE
 from broker.web.problems import Problem, Stop, problem_of, stop
 from broker.web.views import MessageViews
+from broker.web.waiting import Bell
+
+T = TypeVar("T")
 
 PREFIX: Final = "/api/v1"
 _XML: Final = frozenset({"application/xml", "text/xml"})
@@ -31,8 +37,11 @@ _JSON: Final = frozenset({"application/json"})
 class EpjDoor:
     """The handlers of the API, in the order of a message's life."""
 
-    def __init__(self, doors: Doors, clients: Clients, *, pace: Pace, limit: int = MAX_DOCUMENT) -> None:
+    def __init__(
+        self, doors: Doors, clients: Clients, *, pace: Pace, limit: int = MAX_DOCUMENT, bell: Bell | None = None
+    ) -> None:
         self._doors, self._clients, self._pace, self._limit = doors, clients, pace, limit
+        self._bell = bell or Bell()
         self._views = MessageViews(doors)
 
     def routes(self) -> list[web.RouteDef]:
@@ -80,7 +89,7 @@ class EpjDoor:
     async def post(self, request: web.Request) -> web.Response:
         """Take a document into custody."""
         raw = await self._xml(request)
-        taken = await intake.accept(raw, request[CLIENT], self._doors)
+        taken = await intake.accept(raw, request[CLIENT], self._doors, inputs.idempotency_key(request))
         headers = {"Location": f"{PREFIX}/messages/{taken.message.id}"}
         if taken.replayed:
             headers["Idempotency-Replayed"] = "true"
@@ -131,12 +140,15 @@ class EpjDoor:
 
     async def inbox(self, request: web.Request) -> web.Response:
         """List what came for the client's HER-ids, in the order it came."""
-        found = await self._doors.store.inbox(
-            inputs.hers(request, request[CLIENT]),
+        hers, wait = inputs.hers(request, request[CLIENT]), inputs.wait(request)
+        look = partial(
+            self._doors.store.inbox,
+            hers,
             unread=inputs.unread_only(request),
             after=request.query.get("after"),
             limit=inputs.page_size(request),
         )
+        found = await self._soon(look, hers, wait)
         return _json({"items": [shapes.item(item, message) for message, item in found]})
 
     async def item(self, request: web.Request) -> web.Response:
@@ -173,8 +185,9 @@ class EpjDoor:
 
     async def feed(self, request: web.Request) -> web.Response:
         """Give the events of the client's HER-ids after an offset. Reading proves nothing; see `confirm`."""
-        after = inputs.offset(request)
-        events = await self._doors.store.feed(request[CLIENT].hers, after=after, limit=inputs.page_size(request))
+        after, wait, hers = inputs.offset(request), inputs.wait(request), request[CLIENT].hers
+        look = partial(self._doors.store.feed, hers, after=after, limit=inputs.page_size(request))
+        events = await self._soon(look, hers, wait)
         following = events[-1].offset if events else after
         return _json({"events": [shapes.event(event) for event in events], "next": following})
 
@@ -184,6 +197,18 @@ class EpjDoor:
         return _json({"confirmed": await intake.confirm(request[CLIENT], through, self._doors)})
 
     # --- what the handlers share ---
+
+    async def _soon(
+        self, look: Callable[[], Awaitable[tuple[T, ...]]], hers: Collection[int], wait: float
+    ) -> tuple[T, ...]:
+        """Return what `look` finds, waiting up to `wait` seconds for the first of it."""
+        if not wait:
+            return await look()
+        deadline = asyncio.get_running_loop().time() + wait
+        with self._bell.waiter(hers) as waiter:
+            while not (found := await look()) and await waiter.until(deadline):
+                pass
+            return found
 
     async def _xml(self, request: web.Request) -> bytes:
         _, body = await read_body(request, request[SHARE], limit=self._limit, types=_XML, pace=self._pace)

@@ -15,6 +15,9 @@ from broker.web.problems import Stop, stop
 
 PAGE: Final = 100  # events or items, where the client does not say
 MOST: Final = 1000
+LONGEST_WAIT: Final = 60  # seconds that an answer is waited for; proxies often end a silent connection after these
+_WAIT: Final = re.compile("PT([0-9]{1,2})S|([0-9]{1,2})")
+_KEY: Final = re.compile("[\x21-\x7e]{1,255}")
 _OFFSETS: Final = 2**63 - 1  # what the store can count to
 
 _VERDICTS: Final = {str(verdict): verdict for verdict in Verdict} | {
@@ -44,6 +47,37 @@ def page_size(request: web.Request) -> int:
 def offset(request: web.Request) -> int:
     """Return `after`, an offset of the feed (0 where it is not given: from the beginning). Raises Stop (400)."""
     return _number(request, "after", at_least=0, at_most=_OFFSETS, default=0)
+
+
+def idempotency_key(request: web.Request) -> str | None:
+    """Return the client's own key of this post, without the quotes of a structured field. Raises Stop (400)."""
+    given = request.headers.getall("Idempotency-Key", [])
+    if not given:
+        return None
+    key = given[0].strip()
+    if len(key) > 1 and key[0] == key[-1] == '"':
+        key = key[1:-1]
+    if len(given) > 1 or not _KEY.fullmatch(key):
+        raise _bad(
+            "Idempotency-Key",
+            "ett felt med 1 til 255 synlige ASCII-tegn, for eksempel en UUID",
+            "one field of 1 to 255 visible ASCII characters, such as a UUID",
+        )
+    return key
+
+
+def wait(request: web.Request) -> float:
+    """Return `wait` in seconds, 0..60: 30 or PT30S; 0 (answer at once) where it is not given. Raises Stop (400)."""
+    text = request.query.get("wait", "0")
+    found = _WAIT.fullmatch(text)
+    seconds = int(found[1] or found[2]) if found else -1
+    if not 0 <= seconds <= LONGEST_WAIT:
+        raise _bad(
+            "wait",
+            f"hele sekunder fra 0 til {LONGEST_WAIT}, for eksempel PT30S eller 30",
+            f"whole seconds from 0 to {LONGEST_WAIT}, such as PT30S or 30",
+        )
+    return float(seconds)
 
 
 def unread_only(request: web.Request) -> bool:

@@ -12,7 +12,7 @@ from typing import Final
 from aiohttp import web
 
 from broker.diagnosis import CAUSES, causes
-from broker.errors import Conflict, Denied, Postponed, StoreBroken, Unknown
+from broker.errors import Conflict, Denied, KeyReused, Postponed, StoreBroken, Unknown
 from broker.message import Fault, Text
 from broker.ports import BodyDamaged
 from broker.validation.documents import DocumentRefused
@@ -64,6 +64,8 @@ def problem_of(error: BaseException) -> Problem:
             )
         case Conflict():
             return _plain(409, causes.MSG_ID_TAKEN)
+        case KeyReused():
+            return _plain(422, causes.KEY_REUSED)
         case Unknown():
             return _plain(404, causes.NOT_FOUND)
         case BodyDamaged():
