@@ -1,7 +1,9 @@
 """The two doors as applications: which routes, middlewares and limits make up each."""
 
 import asyncio
+import json
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Final
 
 from aiohttp import web
@@ -10,9 +12,11 @@ from broker import telemetry
 from broker.diagnosis import causes
 from broker.errors import BrokerError
 from broker.ports import Clients, Doors
+from broker.web import docs, openapi
 from broker.web.bodies import Pace, Room
 from broker.web.epj import EpjDoor
 from broker.web.frame import Frame
+from broker.web.operations import OPEN
 from broker.web.partner import PartnerDoor
 from broker.web.waiting import Bell
 
@@ -35,20 +39,14 @@ def make_epj_app(
     door = EpjDoor(doors, clients, pace=pace or Pace(), limit=doors.site.max_document, bell=bell)
     frame = Frame(door="epj", doors=doors, room=room or Room())
     app = web.Application(middlewares=[frame.middleware(), door.middleware()])
-    health = _Health(doors)
+    health = _Open(doors)
     app.add_routes(door.routes())
 
     async def send_away(_app: web.Application) -> None:
         bell.close()
 
     app.on_shutdown.append(send_away)
-    app.add_routes(
-        [
-            web.get("/healthz", health.alive),
-            web.get("/readyz", health.ready),
-            web.get("/metrics", health.metrics),
-        ]
-    )
+    app.add_routes(web.route(each.method, each.path, getattr(health, each.handler)) for each in OPEN)
     return app
 
 
@@ -58,11 +56,13 @@ def make_partner_app(doors: Doors, *, room: Room | None = None, pace: Pace | Non
     frame = Frame(door="partner", doors=doors, room=room or Room())
     app = web.Application(middlewares=[frame.middleware()])
     app.add_routes(door.routes())
-    app.add_routes([web.get("/healthz", _Health(doors).alive)])
+    app.add_routes([web.get("/healthz", _Open(doors).alive)])
     return app
 
 
-class _Health:
+class _Open:
+    """What is answered to anybody."""
+
     def __init__(self, doors: Doors) -> None:
         self._doors = doors
         self._proving = asyncio.Lock()
@@ -97,8 +97,28 @@ class _Health:
             checks["addresses"] = causes.REGISTRY_UNAVAILABLE
         return checks
 
+    async def openapi(self, _request: web.Request) -> web.Response:
+        """The API's description, for programs."""
+        return web.Response(body=_described(), content_type="application/json")
+
+    async def docs(self, _request: web.Request) -> web.Response:
+        """The API's description, for people."""
+        return web.Response(
+            body=_page(), headers={"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": docs.POLICY}
+        )
+
     async def metrics(self, _request: web.Request) -> web.Response:
         """All metrics, as Prometheus reads them."""
         return web.Response(
             body=telemetry.exposition(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
         )
+
+
+@cache
+def _described() -> bytes:
+    return json.dumps(openapi.document(), ensure_ascii=False).encode()
+
+
+@cache
+def _page() -> bytes:
+    return docs.page(openapi.document()).encode()

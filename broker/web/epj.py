@@ -23,13 +23,13 @@ from broker.validation.documents import DocumentRefused
 from broker.web import inputs, shapes
 from broker.web.bodies import MAX_DOCUMENT, MAX_JSON, Pace, read_body
 from broker.web.frame import CLIENT, SHARE
+from broker.web.operations import OPERATIONS, PREFIX, Operation
 from broker.web.problems import Problem, Stop, problem_of, stop
 from broker.web.views import MessageViews
 from broker.web.waiting import Bell
 
 T = TypeVar("T")
 
-PREFIX: Final = "/api/v1"
 _XML: Final = frozenset({"application/xml", "text/xml"})
 _JSON: Final = frozenset({"application/json"})
 
@@ -46,24 +46,7 @@ class EpjDoor:
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of the API."""
-        # A MsgId may hold anything but a slash, braces included.
-        message, item = f"{PREFIX}/messages/{{id:[^/]+}}", f"{PREFIX}/inbox/{{id:[^/]+}}"
-        return [
-            web.post(f"{PREFIX}/messages", self.post),
-            web.post(f"{PREFIX}/messages/validate", self.validate),
-            web.get(message, self.message, allow_head=False),
-            web.get(f"{message}/events", self.message_events, allow_head=False),
-            web.get(f"{message}/attempts", self.attempts, allow_head=False),
-            web.get(f"{message}/document", self.document, allow_head=False),
-            web.get(f"{message}/apprec", self.apprecs, allow_head=False),
-            web.get(f"{PREFIX}/inbox", self.inbox, allow_head=False),
-            web.get(item, self.item, allow_head=False),
-            web.get(f"{item}/document", self.item_document, allow_head=False),
-            web.post(f"{item}/stored", self.stored),
-            web.post(f"{item}/apprec", self.verdict),
-            web.get(f"{PREFIX}/events", self.feed, allow_head=False),
-            web.post(f"{PREFIX}/events/confirm", self.confirm),
-        ]
+        return [_route(each, getattr(self, each.handler)) for each in OPERATIONS]
 
     def middleware(self) -> Middleware:
         """Return the middleware that knows the client; before it, nothing of the API is looked at."""
@@ -242,6 +225,12 @@ class EpjDoor:
                 "Innholdet er slettet etter oppbevaringstiden.",
                 "The content was erased when its time was over.",
             ) from None
+
+
+def _route(of: Operation, handler: Callable[[web.Request], Awaitable[web.Response]]) -> web.RouteDef:
+    # A MsgId may hold anything but a slash, braces included; "validate" is a resource of its own.
+    path = of.path.replace("{id}", "{id:(?!validate$)[^/]+}")
+    return web.get(path, handler, allow_head=False) if of.method == "GET" else web.post(path, handler)
 
 
 def _of_a_verdict(problem: Problem) -> Problem:

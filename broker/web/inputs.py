@@ -16,7 +16,7 @@ from broker.web.problems import Stop, stop
 PAGE: Final = 100  # events or items, where the client does not say
 MOST: Final = 1000
 LONGEST_WAIT: Final = 60  # seconds that an answer is waited for; proxies often end a silent connection after these
-_WAIT: Final = re.compile("PT([0-9]{1,2})S|([0-9]{1,2})")
+WAIT: Final = "PT(?:[0-9]|[1-5][0-9]|60)S|[0-9]|[1-5][0-9]|60"
 _KEY: Final = re.compile("[\x21-\x7e]{1,255}")
 _OFFSETS: Final = 2**63 - 1  # what the store can count to
 
@@ -69,15 +69,13 @@ def idempotency_key(request: web.Request) -> str | None:
 def wait(request: web.Request) -> float:
     """Return `wait` in seconds, 0..60: 30 or PT30S; 0 (answer at once) where it is not given. Raises Stop (400)."""
     text = request.query.get("wait", "0")
-    found = _WAIT.fullmatch(text)
-    seconds = int(found[1] or found[2]) if found else -1
-    if not 0 <= seconds <= LONGEST_WAIT:
+    if not re.fullmatch(WAIT, text):
         raise _bad(
             "wait",
             f"hele sekunder fra 0 til {LONGEST_WAIT}, for eksempel PT30S eller 30",
             f"whole seconds from 0 to {LONGEST_WAIT}, such as PT30S or 30",
         )
-    return float(seconds)
+    return float(text.strip("PTS"))
 
 
 def unread_only(request: web.Request) -> bool:
@@ -122,7 +120,8 @@ def given_verdict(body: bytes) -> GivenVerdict:
             "Ok, Rejected eller OkErrorInMessagePart (eller 1, 2, 3)",
             "Ok, Rejected or OkErrorInMessagePart (or 1, 2, 3)",
         )
-    errors = said.get("appRecErrorList") or []
+    errors = said.get("appRecErrorList")
+    errors = [] if errors is None else errors
     if not isinstance(errors, list) or len(errors) > _MANY:
         raise _bad("appRecErrorList", f"en liste med høyst {_MANY} feil", f"a list of at most {_MANY} errors")
     return GivenVerdict(verdict=verdict, errors=tuple(_error(error) for error in errors))
@@ -132,7 +131,8 @@ def _error(said: Any) -> GivenError:
     code = said.get("errorCode") if isinstance(said, dict) else None
     if not isinstance(code, str) or not re.fullmatch(r"[A-Za-z0-9]{1,10}", code):
         raise _bad("errorCode", "en kode fra kodeverk 8221", "a code of list 8221")
-    details = said.get("details") or ""
+    details = said.get("details")
+    details = "" if details is None else details
     # A character that XML cannot carry would fail in the AppRec, after the verdict was taken.
     if not isinstance(details, str) or len(details) > _LONG or _NOT_XML.search(details):
         raise _bad(
