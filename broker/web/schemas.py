@@ -140,11 +140,12 @@ _ATTEMPT = {
     "result": "acknowledged",
     "errorId": None,
 }
+_ERROR = _CODE | {"details": "Not in our records"}
 _APPREC = {
     "receiverHerId": 8000201,
     "status": "Rejected",
     "document": "PEFwcFJlYy8+",
-    "errors": [_CODE | {"details": "Not in our records"}],
+    "errors": [_ERROR],
 }
 
 SHAPES: Final[dict[str, Json]] = {
@@ -311,7 +312,7 @@ SHAPES: Final[dict[str, Json]] = {
         errors=_list(
             _shape(
                 "One error of it.",
-                _APPREC["errors"][0],  # type: ignore[index]
+                _ERROR,
                 errorCode=_text("Code of list 8221, or the receiver's own"),
                 oid=_text("OID of the code list"),
                 text=_text("The list's own words"),
