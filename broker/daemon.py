@@ -9,6 +9,7 @@ import signal
 import ssl
 import sys
 from contextlib import AsyncExitStack
+from ipaddress import ip_network
 from pathlib import Path
 
 from broker import __version__, telemetry
@@ -24,10 +25,13 @@ from broker.lookup.randomness import SystemRandomness
 from broker.lookup.schemas import ThreadSchemas, schema_files
 from broker.lookup.shipped import shipped
 from broker.lookup.site_key import site_key
+from broker.lookup.webhook_secrets import read_secrets
 from broker.ports import Doors
+from broker.retry import BackOff
 from broker.routing.choose import plain_http_allowed
 from broker.store.sqlite import open_store
 from broker.transport.https import https_carrier
+from broker.transport.webhooks import Target, Webhooks, webhook_session
 from broker.validation.codes import Codes, read_codes
 from broker.web.app import make_epj_app, make_partner_app
 from broker.web.bodies import Pace, Room
@@ -91,6 +95,17 @@ async def _run(settings: Settings, stack: AsyncExitStack, broken: asyncio.Future
     carrier = await stack.enter_async_context(
         https_carrier(allow_plain=lambda url: plain_http_allowed(addresses.current(), url))
     )
+    networks = tuple(ip_network(each) for each in settings.webhooks.networks)
+    webhooks = Webhooks(
+        _webhook_targets(settings),
+        hers=clients.hers,
+        session=await stack.enter_async_context(webhook_session(networks)),
+        networks=networks,
+        clock=clock,
+        randomness=SystemRandomness(),
+        back_off=BackOff(first=settings.back_off.first, most=settings.back_off.most),
+    )
+    bell.listeners.append(webhooks.heard)
     wake = asyncio.Event()
     doors = Doors(
         site=site(settings, software=SOFTWARE, version=__version__),
@@ -128,13 +143,14 @@ async def _run(settings: Settings, stack: AsyncExitStack, broken: asyncio.Future
                 ("clients", clients),
             )
         ]
+        watchers.append(tasks.create_task(webhooks.run(), name="webhooks"))
         async with AsyncExitStack() as listeners:
             grace = settings.timeouts.stop.total_seconds()
             operators = make_operator_app(doors, store, closed=worker.closed)
             await listeners.enter_async_context(operator_socket(operators, settings.socket))
             for app, door in (
                 (make_partner_app(doors, room=room, pace=pace), settings.partner),
-                (make_epj_app(doors, clients, room=room, pace=pace, bell=bell), settings.epj),
+                (make_epj_app(doors, clients, room=room, pace=pace, bell=bell, wakes=webhooks), settings.epj),
             ):
                 await listeners.enter_async_context(
                     listening(app, host=door.host, port=door.port, tls=_tls(door), grace=grace)
@@ -170,6 +186,15 @@ async def _until_stopped(broken: asyncio.Future[object]) -> str:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
     return str(asked.result()) if asked.done() else "store broken"
+
+
+def _webhook_targets(settings: Settings) -> tuple[Target, ...]:
+    return tuple(
+        Target(
+            client=each.client, url=each.url, secrets=read_secrets(each.secret, where=f"webhooks.to[{number}].secret")
+        )
+        for number, each in enumerate(settings.webhooks.to, 1)
+    )
 
 
 def _codes() -> Codes:

@@ -400,3 +400,27 @@ class Work:
     message: Message
     delivery: Delivery
     envelope: Envelope | None
+
+
+class Wake(StrEnum):
+    """How a client's webhook stands."""
+
+    NEVER = "never"  # nothing was sent yet
+    OK = "ok"
+    FAILING = "failing"
+    DISABLED = "disabled"  # the receiver said 410
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WakeState:
+    """What is known of a client's webhook: never its path, which may be a secret."""
+
+    client: str
+    origin: str  # scheme://host:port
+    state: Wake
+    tried_at: datetime | None
+    status: int | None  # HTTP, of the last try
+    failures: int  # in a row
+    next_at: datetime | None
+    waiting: int  # events that the next wake will name
+    why: Text | None

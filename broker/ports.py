@@ -22,6 +22,7 @@ from broker.message import (
     ReceivedEnvelope,
     Signal,
     StoredEvent,
+    WakeState,
     Work,
 )
 from broker.retry import BackOff
@@ -184,6 +185,13 @@ class Clients(Protocol):
 
     def by_token(self, token: str) -> Client | None:
         """Return the client of a bearer token, or None. Compares hashes in constant time."""
+
+
+class Wakes(Protocol):
+    """The webhooks of the clients."""
+
+    def state_of(self, client: str) -> WakeState | None:
+        """Return how a client's webhook stands, or None where it has none."""
 
 
 class Keys(Protocol):

@@ -11,7 +11,7 @@ from aiohttp import web
 from broker import telemetry
 from broker.diagnosis import causes
 from broker.errors import BrokerError
-from broker.ports import Clients, Doors
+from broker.ports import Clients, Doors, Wakes
 from broker.web import docs, openapi
 from broker.web.bodies import Pace, Room
 from broker.web.epj import EpjDoor
@@ -30,13 +30,14 @@ def make_epj_app(
     room: Room | None = None,
     pace: Pace | None = None,
     bell: Bell | None = None,
+    wakes: Wakes | None = None,
 ) -> web.Application:
     """Return the application of the EPJ's door: the API, health, readiness and metrics.
 
     Who waits for something new is woken by `bell`, and sent away when the door closes.
     """
     bell = bell or Bell()
-    door = EpjDoor(doors, clients, pace=pace or Pace(), limit=doors.site.max_document, bell=bell)
+    door = EpjDoor(doors, clients, pace=pace or Pace(), limit=doors.site.max_document, bell=bell, wakes=wakes)
     frame = Frame(door="epj", doors=doors, room=room or Room())
     app = web.Application(middlewares=[frame.middleware(), door.middleware()])
     health = _Open(doors)

@@ -71,6 +71,11 @@ def page(described: Json) -> str:
         for path, methods in described["paths"].items()
         for method, operation in methods.items()
     ]
+    operations += [
+        ("the address of your webhook", method, operation)
+        for methods in described.get("webhooks", {}).values()
+        for method, operation in methods.items()
+    ]
     parts = [
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8">',
@@ -139,7 +144,7 @@ def _answers(responses: Json) -> str:
     for status, said in responses.items():
         content = said.get("content", {})
         shapes = ", ".join(dict.fromkeys(_kind_html(media["schema"]) for media in content.values()))
-        headers = ", ".join(f"<code>{escape(name)}</code>" for name in said["headers"] if name not in _COMMON)
+        headers = ", ".join(f"<code>{escape(name)}</code>" for name in said.get("headers", {}) if name not in _COMMON)
         mark = "bad" if status >= "4" else ""
         meaning = re.sub(r"\bMB-\d{4}\b", r"<code>\g<0></code>", escape(said["description"]))
         rows.append((f'<b class="{mark}">{status}</b>', meaning, shapes, headers))

@@ -17,7 +17,7 @@ from broker.diagnosis import CAUSES, causes
 from broker.envelope.xml import parse
 from broker.errors import Conflict, Unknown
 from broker.message import Client, InboxItem, Message
-from broker.ports import Clients, Doors
+from broker.ports import Clients, Doors, Wakes
 from broker.receipts.apprec import parse as parse_apprec
 from broker.validation.documents import DocumentRefused
 from broker.web import inputs, shapes
@@ -38,10 +38,17 @@ class EpjDoor:
     """The handlers of the API, in the order of a message's life."""
 
     def __init__(
-        self, doors: Doors, clients: Clients, *, pace: Pace, limit: int = MAX_DOCUMENT, bell: Bell | None = None
+        self,
+        doors: Doors,
+        clients: Clients,
+        *,
+        pace: Pace,
+        limit: int = MAX_DOCUMENT,
+        bell: Bell | None = None,
+        wakes: Wakes | None = None,
     ) -> None:
         self._doors, self._clients, self._pace, self._limit = doors, clients, pace, limit
-        self._bell = bell or Bell()
+        self._bell, self._wakes = bell or Bell(), wakes
         self._views = MessageViews(doors)
 
     def routes(self) -> list[web.RouteDef]:
@@ -178,6 +185,13 @@ class EpjDoor:
         """The EPJ has taken in the outcomes up to an offset (K8)."""
         through = inputs.through(await self._small(request))
         return _json({"confirmed": await intake.confirm(request[CLIENT], through, self._doors)})
+
+    async def webhook(self, request: web.Request) -> web.Response:
+        """Show how the client's webhook stands."""
+        state = self._wakes.state_of(request[CLIENT].name) if self._wakes else None
+        if state is None:
+            raise Unknown("the client has no webhook", hint="the municipality sets it in webhooks.to")
+        return _json(shapes.wake(state))
 
     # --- what the handlers share ---
 

@@ -152,6 +152,7 @@ def document() -> Json:
         "servers": [{"url": "/"}],
         "tags": [{"name": name, "description": about} for name, about in _TAGS.items()],
         "paths": paths,
+        "webhooks": {"wake": {"post": _wake()}},
         "components": {
             "schemas": {**SHAPES, **_problem_shapes()},
             "securitySchemes": {
@@ -162,6 +163,33 @@ def document() -> Json:
                 }
             },
         },
+    }
+
+
+def _wake() -> Json:
+    """Return what we post to a client's webhook."""
+    headers = {
+        "webhook-id": "The same for every try of this wake",
+        "webhook-timestamp": "Seconds since 1970-01-01 UTC, of this try; refuse what is more than 5 minutes away",
+        "webhook-signature": "v1, and base64 of HMAC-SHA256 over id.timestamp.body; while secrets change, two of them",
+    }
+    return {
+        "operationId": "wake",
+        "tags": ["Feed"],
+        "summary": "What your webhook gets",
+        "description": (
+            "Standard Webhooks 1.0. Answer 2xx within 15 seconds, then ask the feed or the inbox. Anything else, a"
+            " redirect too, is tried again until it arrives; 410 ends it until the broker starts again."
+        ),
+        "parameters": [
+            {"name": name, "in": "header", "required": True, "description": about, "schema": {"type": "string"}}
+            for name, about in headers.items()
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": ref("Wake"), "example": SHAPES["Wake"]["examples"][0]}},
+        },
+        "responses": {"2XX": {"description": "Taken"}, "410": {"description": "No more, please"}},
     }
 
 

@@ -262,6 +262,21 @@ OPERATIONS: Final = (
         gives="Confirmed",
         problems=(_BODY, {409: (causes.MSG_ID_TAKEN,)}),
     ),
+    Operation(
+        id="getWebhook",
+        method="GET",
+        path=f"{PREFIX}/webhook",
+        handler="webhook",
+        tag="Feed",
+        summary="See how your webhook stands",
+        about=(
+            "Whether the last wake arrived, and when the next is tried. The municipality sets a webhook up; 404 where"
+            " there is none."
+        ),
+        answer=200,
+        gives="WebhookState",
+        problems=(_NAMED,),
+    ),
 )
 
 # What the door answers without a token.

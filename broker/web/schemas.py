@@ -6,7 +6,7 @@
 from typing import Any, Final
 
 from broker.lifecycle import ItemStage, Outcome, Receipt, StopPoint
-from broker.message import Ball, EventKind, Verdict
+from broker.message import Ball, EventKind, Verdict, Wake
 from broker.web.shapes import APPREC_STATES, TRANSPORT_STATES
 
 Json = dict[str, Any]
@@ -385,6 +385,69 @@ SHAPES: Final[dict[str, Json]] = {
             {"appRecStatus": "Rejected", "appRecErrorList": [{"errorCode": "E35", "details": "Not in our records"}]},
         ],
     },
+    "WebhookState": _shape(
+        "How your webhook stands.",
+        {
+            "origin": "https://epj.fjordvik.example:443",
+            "state": "failing",
+            "triedAt": _WHEN,
+            "httpStatus": 500,
+            "failures": 2,
+            "nextAttemptAt": _WHEN,
+            "waiting": 1,
+            "why": {"nb": "mottakeren svarte 500", "en": "the receiver answered 500"},
+        },
+        origin=_text("scheme://host:port"),
+        state=_words(Wake, "disabled: the receiver answered 410; until the broker starts again"),
+        triedAt=_or_null(_AT),
+        httpStatus=_or_null(_whole("Of the last try")),
+        failures=_whole("In a row", minimum=0),
+        nextAttemptAt=_or_null(_AT),
+        waiting=_whole("Events that the next wake will name", minimum=0),
+        why=_or_null(ref("Text")),
+    ),
+    "Wake": _shape(
+        "What a webhook gets: ids and kinds only. Fetch what happened from the feed and the inbox.",
+        {
+            "type": "feed.changed",
+            "timestamp": "2026-11-21T12:00:00Z",
+            "data": {
+                "events": [
+                    {
+                        "type": "inbox.document",
+                        "herId": 8000109,
+                        "messageId": _ID_1,
+                        "deliveryId": None,
+                        "itemId": _ID_3,
+                    }
+                ],
+                "more": 0,
+            },
+        },
+        type=_words(("feed.changed", "broker.started"), "broker.started: look, nobody knows what you were told before"),
+        timestamp=_text("When it was made", format="date-time"),
+        data={
+            "type": "object",
+            "required": ["events", "more"],
+            "properties": {
+                "events": _list(
+                    {
+                        "type": "object",
+                        "required": ["type", "herId", "messageId", "deliveryId", "itemId"],
+                        "properties": {
+                            "type": _words(EventKind),
+                            "herId": _HER,
+                            "messageId": _or_null(_ID),
+                            "deliveryId": _or_null(_ID),
+                            "itemId": _or_null(_ID),
+                        },
+                    },
+                    "Up to 100",
+                ),
+                "more": _whole("How many others there are", minimum=0),
+            },
+        },
+    ),
     "Alive": _shape("The process answers.", {"status": "alive"}, status=_text(enum=["alive"])),
     "Ready": _shape(
         "Whether a message would be taken now.",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from broker.diagnosis import Standing
 from broker.lifecycle import ItemStage, Receipt, Transport
-from broker.message import Attempt, Delivery, Direction, InboxItem, Message, Owed, StoredEvent, Text
+from broker.message import Attempt, Delivery, Direction, InboxItem, Message, Owed, StoredEvent, Text, WakeState
 
 if TYPE_CHECKING:  # slow to load, and the command line shows neither
     from broker.intake import Checked, Taken
@@ -173,6 +173,20 @@ def apprec(receiver_her: int, document: bytes, read: "AppRec") -> Json:
             {"errorCode": error.code, "oid": error.oid, "text": error.text, "details": error.detail}
             for error in read.errors
         ],
+    }
+
+
+def wake(of: WakeState) -> Json:
+    """Return how a webhook stands."""
+    return {
+        "origin": of.origin,
+        "state": of.state,
+        "triedAt": instant(of.tried_at) if of.tried_at else None,
+        "httpStatus": of.status,
+        "failures": of.failures,
+        "nextAttemptAt": instant(of.next_at) if of.next_at else None,
+        "waiting": of.waiting,
+        "why": _text(of.why) if of.why else None,
     }
 
 

@@ -1,7 +1,7 @@
 """Who waits for something new of a HER-id, and the bell that wakes them. Only that there is something is told."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 from broker.message import NewEvent
@@ -12,6 +12,7 @@ class Bell:
 
     def __init__(self) -> None:
         self._waiting: dict[int, set[Waiter]] = {}
+        self.listeners: list[Callable[[Iterable[NewEvent]], None]] = []  # told of every commit, before anyone wakes
         self.closed = False
 
     @property
@@ -21,7 +22,10 @@ class Bell:
 
     def ring(self, events: Iterable[NewEvent]) -> None:
         """Wake those who wait for the HER-ids in whose feed these committed events stand."""
-        for her in {event.her for event in events if event.feed and event.her is not None}:
+        told = tuple(events)
+        for listener in self.listeners:
+            listener(told)
+        for her in {event.her for event in told if event.feed and event.her is not None}:
             for waiter in self._waiting.get(her, ()):
                 waiter.wake()
 
