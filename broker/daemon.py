@@ -38,6 +38,7 @@ from broker.web.bodies import Pace, Room
 from broker.web.listen import listening
 from broker.web.operator import make_operator_app, operator_socket
 from broker.web.waiting import Bell
+from broker.web.webhook_view import add_webhooks
 from broker.worker import Breaker, BreakerPolicy, BrokenCircuit, Limits, Worker
 
 SOFTWARE = "DigiHelse"
@@ -147,6 +148,7 @@ async def _run(settings: Settings, stack: AsyncExitStack, broken: asyncio.Future
         async with AsyncExitStack() as listeners:
             grace = settings.timeouts.stop.total_seconds()
             operators = make_operator_app(doors, store, closed=worker.closed)
+            add_webhooks(operators, webhooks)
             await listeners.enter_async_context(operator_socket(operators, settings.socket))
             for app, door in (
                 (make_partner_app(doors, room=room, pace=pace), settings.partner),

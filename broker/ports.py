@@ -193,6 +193,9 @@ class Wakes(Protocol):
     def state_of(self, client: str) -> WakeState | None:
         """Return how a client's webhook stands, or None where it has none."""
 
+    def states(self) -> tuple[WakeState, ...]:
+        """Return how all webhooks stand."""
+
 
 class Keys(Protocol):
     """Our own keys, by organisation."""

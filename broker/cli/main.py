@@ -13,6 +13,7 @@ import click
 
 from broker.cli import exits, reading_commands
 from broker.cli.common import CONFIG, Said, console, fail
+from broker.cli.webhook_commands import webhooks
 from broker.cli.words import language
 
 if TYPE_CHECKING:
@@ -171,6 +172,9 @@ def add(name: str, hers: tuple[int, ...], config: Path, as_json: bool) -> None:
     else:
         click.echo(token)
         click.echo("Keep it now: it can't be shown again.", err=True)
+
+
+main.add_command(webhooks)
 
 
 def _load(config: Path) -> "Settings":

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from broker import handover
-from broker.message import Client, Verdict
+from broker.message import Client, Text, Verdict, Wake, WakeState
 from broker.receipts.apprec import GivenError
 from broker.web.app import make_epj_app
 from broker.web.listen import listening
 from broker.web.waiting import Bell
-from tests.scenario.pair import FJORDVIK, dialogue, pair
+from tests.scenario.pair import FJORDVIK, START, dialogue, pair
 
 TOKEN = "token-of-the-test"
 DALBYGDA = 8000201
@@ -24,6 +24,24 @@ class _Tokens:
 
     def by_token(self, token: str) -> Client | None:
         return self.client if token == TOKEN else None
+
+
+class _Wakes:
+    def state_of(self, client: str) -> WakeState | None:
+        return WakeState(
+            client=client,
+            origin="https://epj.example:443",
+            state=Wake.FAILING,
+            tried_at=START,
+            status=500,
+            failures=2,
+            next_at=START,
+            waiting=1,
+            why=Text(nb="mottakeren svarte 500", en="the receiver answered 500"),
+        )
+
+    def states(self) -> tuple[WakeState, ...]:
+        return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +79,6 @@ async def served(folder: Path) -> AsyncIterator[Served]:
             (letters / f"{number}.xml").write_bytes(dialogue(f"posted-{number}"))
         bell = Bell()
         bell.close()
-        app = make_epj_app(left.doors, _Tokens(left.client), bell=bell)
+        app = make_epj_app(left.doors, _Tokens(left.client), bell=bell, wakes=_Wakes())
         async with listening(app, host="127.0.0.1", port=0, grace=1) as port:
             yield Served(url=f"http://127.0.0.1:{port}", known=known, letters=letters)

@@ -5,6 +5,7 @@ import base64
 import hashlib
 import hmac
 import json
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -106,9 +107,11 @@ async def test_an_epj_is_woken_for_a_document_and_for_an_outcome(tmp_path: Path)
                 outcome = await receiver.until("message.apprec_ok")
                 assert outcome["messageId"] == posted
                 state = await _get(session, ours, "webhook")
+            shown = await _command("webhooks", "--config", str(ours.config))
         finally:
             await stop_all(children)
         assert state["state"] == "ok"
+        assert shown == (0, f"guest  {receiver.url.removesuffix('/wake')}  ok\n")
         assert receiver.woken[0]["type"] == "broker.started"
         assert receiver.refused == 0
         # Thin: nothing but ids and kinds, and nothing of it in the log but that it works.
@@ -125,6 +128,14 @@ async def _post(session: aiohttp.ClientSession, site: DemoSite, token: str | Non
     async with session.post(f"{site.api}/api/v1/messages", data=raw, headers=headers) as answer:
         assert answer.status == 202, await answer.text()
         return str((await answer.json())["id"])
+
+
+async def _command(*arguments: str) -> tuple[int | None, str]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "broker", "--lang", "en", *arguments), stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await process.communicate()
+    return process.returncode, said.decode()
 
 
 async def _get(session: aiohttp.ClientSession, site: DemoSite, path: str) -> Any:
