@@ -192,11 +192,15 @@ def _meaning(of: Json) -> str:
     return f"{about}{': ' if about else ''}{listed}"
 
 
+_FAR: Final = 2**31 - 1
+
+
 def _kind(of: Json) -> str:
     kind = of.get("type", "")
     kinds = kind if isinstance(kind, list) else [kind]
     said = " or ".join(kinds)
-    limits = [f"{of['minimum']}" if "minimum" in of else "", f"{of['maximum']}" if "maximum" in of else ""]
+    most = of.get("maximum", _FAR)  # a limit that nobody comes to is no help to a reader
+    limits = [f"{of['minimum']}" if "minimum" in of else "", f"{most}" if most < _FAR else ""]
     if any(limits):
         said += f" {limits[0]}…{limits[1]}"
     if "default" in of:
