@@ -1,7 +1,5 @@
 """The command that shows how the clients' webhooks stand: which of them fail, why, and when they are tried again."""
 
-import http.client
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -57,6 +55,9 @@ def _line(one: dict[str, Any], english: bool) -> str:
 
 
 def _ask(socket: Path) -> list[dict[str, Any]]:
+    import http.client
+    import json
+
     from broker.cli.ask import Unreachable
     from broker.web.unix import connected
 
