@@ -113,5 +113,5 @@ async def test_a_stop_ends_every_wait_at_once(doors: Rig) -> None:
             asked = tasks.create_task(doors.ask("GET", f"{INBOX}?wait=60"))
             await _until(doors, 1)
             began = time.monotonic()
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 10  # of the 15 that a request under way may take, and the 60 asked for
     assert (asked.result().status, asked.result().json()) == (200, {"items": []})
