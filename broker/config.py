@@ -10,10 +10,10 @@ Paths in the file are relative to the file, those in the environment to the work
 import base64
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from difflib import get_close_matches
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -80,6 +80,15 @@ def _mail_address(value: object) -> object:
 
 
 MailAddress = Annotated[str, BeforeValidator(_mail_address)]
+
+
+def _network(value: object) -> str:
+    try:
+        return str(ip_network(value if isinstance(value, str) else ""))
+    except ValueError:
+        raise _wrong('a network, such as "10.20.0.0/16"') from None
+
+
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 OrganisationNumber = Annotated[str, BeforeValidator(_organisation_number)]
 HerId = Annotated[int, Field(ge=1, le=MAX_INT32, strict=True)]
@@ -242,6 +251,31 @@ class Retention(_Part):
     every: Duration = timedelta(hours=1)
 
 
+class Webhook(_Part):
+    """Where one client wants to be woken."""
+
+    client: Annotated[str, Field(min_length=1)]  # its name in the file of clients
+    url: Annotated[str, Field(pattern=r"^https?://[^\s/@]+(/\S*)?$")]
+    secret: FilePath  # a file: whsec_ and base64
+
+
+class Webhooks(_Part):
+    """Who is woken by a POST, and which addresses that are not public it may go to."""
+
+    networks: tuple[Annotated[str, BeforeValidator(_network)], ...] = ()
+    to: tuple[Webhook, ...] = ()
+
+    @model_validator(mode="after")
+    def _each_once(self) -> "Webhooks":
+        if len({each.client for each in self.to}) < len(self.to):
+            raise _wrong("each client once")
+        if any(each.url.startswith("http:") for each in self.to) and not any(
+            ip_network(each).is_loopback for each in self.networks
+        ):
+            raise _wrong("https addresses; http goes to this machine only, with 127.0.0.0/8 in networks")
+        return self
+
+
 class Settings(BaseSettings):
     """All settings. `load` makes them."""
 
@@ -269,6 +303,7 @@ class Settings(BaseSettings):
     limits: Limits = Limits()
     alerts: Alerts = Alerts()
     retention: Retention = Retention()
+    webhooks: Webhooks = Webhooks()
     reload: Duration = timedelta(seconds=5)  # how often records, processes, keys and clients are looked at
     log: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -449,7 +484,15 @@ def _beside(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(table := values.get("alerts"), dict):
         files = ("smtp_password", "webhook_secret")
         placed["alerts"] = {key: at(value) if key in files else value for key, value in table.items()}
+    if isinstance(hooks := values.get("webhooks"), dict) and isinstance(hooks.get("to"), list):
+        placed["webhooks"] = hooks | {"to": [_secret_beside(each, at) for each in hooks["to"]]}
     return placed
+
+
+def _secret_beside(webhook: object, at: Callable[[object], object]) -> object:
+    if not isinstance(webhook, dict) or "secret" not in webhook:
+        return webhook
+    return webhook | {"secret": at(webhook["secret"])}
 
 
 def _require_known_variables() -> None:
@@ -491,6 +534,9 @@ _EXAMPLES: Mapping[str, str] = {
     "number": 'number = "900000101"',
     "name": 'name = "..."',
     "hers": "hers = [8000101]",
+    "client": 'client = "...": the name of a client in the file of clients',
+    "url": 'url = "https://epj.example/wake"',
+    "secret": 'secret = "webhook.secret": the file that holds it',
 }
 
 _HOST = 'a host name, such as "broker.fjordvik.example"'

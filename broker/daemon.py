@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from ipaddress import ip_network
 
 from broker import __version__, telemetry
 from broker.config import Listener, Settings, passphrase, retention_policy, secret, site, webhook_secret
@@ -28,14 +29,17 @@ from broker.lookup.shipped import shipped
 from broker.lookup.site_key import site_key
 from broker.lookup.surroundings import Surroundings
 from broker.lookup.systemd import Notifier, feed_watchdog
+from broker.lookup.webhook_secrets import read_secrets
 from broker.ports import Doors
 from broker.reload import Reloading
+from broker.retry import BackOff
 from broker.routing.choose import plain_http_allowed
 from broker.store.sqlite import open_store
 from broker.transport.alert_mail import Mail
 from broker.transport.alert_webhook import Webhook
 from broker.transport.https import https_carrier
 from broker.transport.partner_clocks import PartnerClocks
+from broker.transport.webhooks import Target, Webhooks, webhook_session
 from broker.validation.codes import Codes, read_codes
 from broker.watch import Around, Channel, Telling, Watch
 from broker.web.app import make_epj_app, make_partner_app, readiness
@@ -43,6 +47,8 @@ from broker.web.bodies import Pace, Room
 from broker.web.listen import listening
 from broker.web.operator import make_operator_app, operator_socket
 from broker.web.operator_acts import add_acts
+from broker.web.waiting import Bell
+from broker.web.webhook_view import add_webhooks
 from broker.worker import Breaker, BreakerPolicy, BrokenCircuit, Limits, Worker
 
 SOFTWARE = "DigiHelse"
@@ -97,14 +103,28 @@ async def _run(
     doors_tls = {"partner": _tls(settings, settings.partner), "epj": _tls(settings, settings.epj)}
     cpu = CpuPool(settings.workers.cpu_threads)
     stack.callback(cpu.close)
+    bell = Bell()
     key = site_key(settings.data, settings.site_key_file)
-    store = await open_store(settings.data, site_key=key, on_broken=store_broke, reserve=settings.limits.reserve)
+    store = await open_store(
+        settings.data, site_key=key, on_broken=store_broke, reserve=settings.limits.reserve, told=bell.ring
+    )
     stack.push_async_callback(store.close)
     breaker = Breaker(policy=_policy(settings), clock=clock)
     carrier = await stack.enter_async_context(
         https_carrier(allow_plain=lambda url: plain_http_allowed(addresses.current(), url))
     )
     clocks = PartnerClocks(carrier, clock)
+    networks = tuple(ip_network(each) for each in settings.webhooks.networks)
+    webhooks = Webhooks(
+        _webhook_targets(settings),
+        hers=clients.hers,
+        session=await stack.enter_async_context(webhook_session(networks)),
+        networks=networks,
+        clock=clock,
+        randomness=SystemRandomness(),
+        back_off=BackOff(first=settings.back_off.first, most=settings.back_off.most),
+    )
+    bell.listeners.append(webhooks.heard)
     wake = asyncio.Event()
     doors = Doors(
         site=site(settings, software=SOFTWARE, version=__version__),
@@ -182,6 +202,7 @@ async def _run(
             every=3 * settings.reload,
         )
         watchers.append(tasks.create_task(Watch(store, measured, told).run(), name="watch"))
+        watchers.append(tasks.create_task(webhooks.run(), name="webhooks"))
         policy = retention_policy(settings)
         watchers.append(tasks.create_task(keep_house(doors, policy, settings.retention.every), name="housekeeping"))
         async with AsyncExitStack() as listeners:
@@ -189,10 +210,15 @@ async def _run(
             operators = make_operator_app(doors, store, closed=worker.closed, alarms=around.conditions)
             operators.add_routes(readiness(doors))
             add_acts(operators, doors, policy)
+            add_webhooks(operators, webhooks)
             await listeners.enter_async_context(operator_socket(operators, settings.socket))
             for app, door, tls in (
                 (make_partner_app(doors, room=room, pace=pace), settings.partner, doors_tls["partner"]),
-                (make_epj_app(doors, clients, room=room, pace=pace), settings.epj, doors_tls["epj"]),
+                (
+                    make_epj_app(doors, clients, room=room, pace=pace, bell=bell, wakes=webhooks),
+                    settings.epj,
+                    doors_tls["epj"],
+                ),
             ):
                 await listeners.enter_async_context(
                     listening(app, host=door.host, port=door.port, tls=tls.context if tls else None, grace=grace)
@@ -255,6 +281,15 @@ async def _until_stopped(broken: asyncio.Future[object], listening: Callable[[],
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
     return str(asked.result()) if asked.done() else "store broken"
+
+
+def _webhook_targets(settings: Settings) -> tuple[Target, ...]:
+    return tuple(
+        Target(
+            client=each.client, url=each.url, secrets=read_secrets(each.secret, where=f"webhooks.to[{number}].secret")
+        )
+        for number, each in enumerate(settings.webhooks.to, 1)
+    )
 
 
 def _codes() -> Codes:

@@ -7,7 +7,8 @@
      │   └─ DocumentRefused                 (AppRec code; carries every fault found)
      ├─ Postponed          the world is wrong; the same message may pass later
      │   └─ Unaddressable, PartnerUnusable, OwnKeyUnusable, TransportFailed, LaneClosed, StoreBusy, SenderHeld
-     ├─ Denied, Conflict, Unknown           what an API client may not do, may not repeat otherwise, or may not know of
+     ├─ Denied, Conflict, KeyReused, Unknown
+     │                     what an API client may not do, may not repeat otherwise, or may not know of
      ├─ StoreBroken        nothing is certain any more: the process must end
      └─ Misconfigured      a setting or data file is wrong; names the file, the place in it and the right form
 
@@ -146,6 +147,10 @@ class Denied(BrokerError):
 
 class Conflict(BrokerError):
     """Something else was said under this name before: another document under the MsgId, or another verdict."""
+
+
+class KeyReused(BrokerError):
+    """The client gave this Idempotency-Key with another document before."""
 
 
 class Unknown(BrokerError):

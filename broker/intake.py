@@ -11,6 +11,7 @@ from broker import effects, progress, telemetry
 from broker.errors import (
     Conflict,
     Denied,
+    KeyReused,
     Unaddressable,
 )
 from broker.lifecycle import ItemEvent, ItemStage, StopPoint, advance_item
@@ -45,18 +46,22 @@ class Taken:
     replayed: bool
 
 
-async def accept(raw: bytes, client: Client, doors: Doors) -> Taken:
+async def accept(raw: bytes, client: Client, doors: Doors, key: str | None = None) -> Taken:
     """Take a document into custody, and return only when it is on disk.
 
-    The same bytes again give the same answer. Raises Denied (a HER-id that is not the client's), DocumentRefused with
-    every fault, Conflict (another document under this MsgId), StoreBusy (nothing was taken).
+    The same bytes again give the same answer, under the same `key` (the client's own Idempotency-Key) or none. Raises
+    Denied (a HER-id that is not the client's), DocumentRefused with every fault, Conflict (another document under this
+    MsgId), KeyReused (another under this key), StoreBusy (nothing was taken).
     """
+    digest = sha256(raw).digest()
+    named = sha256(key.encode()).digest() if key is not None else None
+    if named is not None and (before := await _under_key(named, digest, client, doors)) is not None:
+        return before
     try:
         checked = await validate(raw, client, doors)
     except DocumentRefused as why:
         await _refused_at_door(why, client, doors)
         raise
-    digest = sha256(raw).digest()
     for _ in range(RACES):
         known = await doors.store.outbound(checked.who.sender.her, checked.who.msg_id)
         if known is not None:
@@ -67,14 +72,29 @@ async def accept(raw: bytes, client: Client, doors: Doors) -> Taken:
                 )
             return Taken(message=known.message, deliveries=known.deliveries, replayed=True)
         message, changes = await _custody(checked, raw, digest, client, doors)
+        message = replace(message, key_sha256=named)
         try:
-            await doors.store.accept(changes)
+            await doors.store.accept(replace(changes, messages=(message,)))
         except Stale:
+            if named is not None:  # it may be the key that another request has just taken
+                await _under_key(named, digest, client, doors)
             continue
         telemetry.recorded(changes.events, changes.attempts)
         doors.wake()
         return Taken(message=message, deliveries=changes.deliveries, replayed=False)
     raise Conflict("this MsgId is being taken by another request", hint="post again")
+
+
+async def _under_key(named: bytes, digest: bytes, client: Client, doors: Doors) -> Taken | None:
+    """Return what the client posted under this key. Raises KeyReused where those were other bytes, Denied."""
+    known = await doors.store.outbound_by_key(client.name, named)
+    if known is None:
+        return None
+    if known.message.sha256 != digest:
+        raise KeyReused("another document was taken under this Idempotency-Key", hint="give each document its own")
+    if known.message.sender_her not in client.hers:
+        raise Denied(known.message.sender_her)
+    return Taken(message=known.message, deliveries=known.deliveries, replayed=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -174,6 +174,7 @@ class Message:
     client: str | None = None  # who posted it
     answers_item: str | None = None  # the inbox item that this AppRec answers
     original_msg_id: str | None = None  # OriginalMsgId/Id of an AppRec
+    key_sha256: bytes | None = None  # of the Idempotency-Key that the client gave
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -426,3 +427,27 @@ class Work:
     message: Message
     delivery: Delivery
     envelope: Envelope | None
+
+
+class Wake(StrEnum):
+    """How a client's webhook stands."""
+
+    NEVER = "never"  # nothing was sent yet
+    OK = "ok"
+    FAILING = "failing"
+    DISABLED = "disabled"  # the receiver said 410
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WakeState:
+    """What is known of a client's webhook: never its path, which may be a secret."""
+
+    client: str
+    origin: str  # scheme://host:port
+    state: Wake
+    tried_at: datetime | None
+    status: int | None  # HTTP, of the last try
+    failures: int  # in a row
+    next_at: datetime | None
+    waiting: int  # events that the next wake will name
+    why: Text | None

@@ -25,6 +25,7 @@ from broker.message import (
     ReceivedEnvelope,
     Signal,
     StoredEvent,
+    WakeState,
     Work,
 )
 from broker.retry import BackOff
@@ -132,6 +133,9 @@ class Store(Protocol):
     async def outbound(self, sender_her: int, msg_id: str) -> Delivered | None:
         """Return what was taken under (sender HER-id, MsgId)."""
 
+    async def outbound_by_key(self, client: str, key_sha256: bytes) -> Delivered | None:
+        """Return what this client posted under the Idempotency-Key of this digest."""
+
     async def find(self, id: str, *, hers: Collection[int] | None) -> tuple[Delivered, ...]:
         """Return messages by any id: ours, MsgId, delivery, item or eb:MessageId; only of `hers` where given."""
 
@@ -233,6 +237,16 @@ class Clients(Protocol):
 
     def by_certificate(self, der: bytes, at: datetime) -> Client | None:
         """Return the client of a certificate that TLS has verified, or None; also None where it is over at `at`."""
+
+
+class Wakes(Protocol):
+    """The webhooks of the clients."""
+
+    def state_of(self, client: str) -> WakeState | None:
+        """Return how a client's webhook stands, or None where it has none."""
+
+    def states(self) -> tuple[WakeState, ...]:
+        """Return how all webhooks stand."""
 
 
 class Keys(Protocol):

@@ -6,6 +6,7 @@ from broker.diagnosis.causes import (
     BAD_REQUEST,
     DOCUMENT_REFUSED,
     HER_ID_NOT_PERMITTED,
+    KEY_REUSED,
     MALFORMED_XML,
     METHOD_NOT_ALLOWED,
     MSG_ID_TAKEN,
@@ -127,6 +128,17 @@ DOOR: Final = (
         act=(
             "Send et gyldig token i Authorization: Bearer, eller vis et klientsertifikat som er ført opp.",
             "Send a valid token in Authorization: Bearer, or show a client certificate that is listed.",
+        ),
+    ),
+    cause(
+        KEY_REUSED,
+        "idempotency-key-reused",
+        Ball.EPJ,
+        "et annet dokument er allerede tatt imot under denne Idempotency-Key",
+        "another document has already been taken under this Idempotency-Key",
+        act=(
+            "Gi hvert dokument sin egen Idempotency-Key; for å gjenta, send nøyaktig de samme bytene.",
+            "Give each document an Idempotency-Key of its own; to repeat, post exactly the same bytes.",
         ),
     ),
     cause(

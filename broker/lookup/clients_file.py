@@ -80,6 +80,10 @@ class ClientsFile:
         """Return all clients."""
         return tuple(entry.client for entry in self._entries)
 
+    def hers(self, name: str) -> frozenset[int]:
+        """Return the HER-ids of the client of this name, none where there is no such client."""
+        return next((each.client.hers for each in self._entries if each.client.name == name), frozenset())
+
     def look(self) -> bool:
         """Read the file if its bytes have changed. Never raises; a bad file leaves the last good one in use."""
         before = [str(problem) for problem in self.problems]

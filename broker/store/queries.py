@@ -55,6 +55,12 @@ FROM message AS m LEFT JOIN delivery AS d ON d.message_id = m.id
 WHERE m.direction = 'out' AND m.sender_her = :sender_her AND m.msg_id = :msg_id
 ORDER BY d.seq"""
 
+OUTBOUND_BY_KEY = f"""
+SELECT {MESSAGE.of("m")}, {DELIVERY.of("d")}
+FROM message AS m LEFT JOIN delivery AS d ON d.message_id = m.id
+WHERE m.client = :client AND m.key_sha256 = :key_sha256
+ORDER BY d.seq"""
+
 # Messages by id, with their deliveries: all of them, or those sent by or handed over to the given HER-ids.
 _FOUND = f"""
 SELECT {MESSAGE.of("m")}, {DELIVERY.of("d")}

@@ -169,6 +169,10 @@ class SqliteReads(Overview):
         found = await self._readers.under_key(queries.OUTBOUND, {"sender_her": sender_her, "msg_id": msg_id})
         return next(iter(_delivered(found)), None)
 
+    async def outbound_by_key(self, client: str, key_sha256: bytes) -> Delivered | None:
+        found = await self._readers.under_key(queries.OUTBOUND_BY_KEY, {"client": client, "key_sha256": key_sha256})
+        return next(iter(_delivered(found)), None)
+
     async def find(self, id: str, *, hers: Collection[int] | None) -> tuple[Delivered, ...]:
         scope = None if hers is None else json.dumps(list(hers))
         found = _delivered(await self._readers.rows(queries.FIND, {"id": id, "hers": scope}))

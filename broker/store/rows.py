@@ -114,7 +114,7 @@ MESSAGE: Table[Message] = Table(
     columns=(
         *("id", "direction", "kind", "sender_her", "sender_organisation_her", "msg_id", "type", "gen_date", "process"),
         *("function", "conversation_id", "ref_to_parent", "owed", "sha256", "size", "body", "at", "client"),
-        *("answers_item", "original_msg_id"),
+        *("answers_item", "original_msg_id", "key_sha256"),
     ),
     write=lambda message: {**_write_message(message), "at": micros(message.at)},
     read=_read_message,

@@ -70,8 +70,10 @@ class SqliteStore(SqliteReads):
         readers: Readers,
         vault: Vault,
         reserve: int,
+        told: Callable[[Sequence[NewEvent]], None],
     ) -> None:
         super().__init__(readers, vault)
+        self._told = told
         self._folder, self._lock, self._db, self._writer, self._reserve = folder, lock, db, writer, reserve
         self._looked_at, self._room = float("-inf"), True
 
@@ -161,6 +163,7 @@ class SqliteStore(SqliteReads):
         except Exception:
             await self._remove(body.file for body in sealed)
             raise
+        self._told(changes.events)
 
     async def _timed(
         self, write: telemetry.Write, work: Callable[[sqlite3.Connection], _R], *, scrub: bool = False
@@ -208,13 +211,19 @@ class SqliteStore(SqliteReads):
 
 
 async def open_store(
-    folder: Path, *, site_key: bytes, on_broken: Callable[[BaseException], None], reserve: int = RESERVE
+    folder: Path,
+    *,
+    site_key: bytes,
+    on_broken: Callable[[BaseException], None],
+    reserve: int = RESERVE,
+    told: Callable[[Sequence[NewEvent]], None] = lambda _: None,
 ) -> SqliteStore:
     """Open the store in `folder`, made where there is none; all leases of an earlier process are freed.
 
     `site_key` is 32 bytes. `on_broken` is called once, in the event loop, when a write or fsync failed for another
     reason than a full disk: the process must end then. `reserve` is the free space in bytes below which `accept`
-    refuses. Raises Misconfigured (another process has it, wrong key, newer schema), StoreBusy, StoreBroken.
+    refuses. `told` is called in the event loop with the events of each commit, and must not raise. Raises Misconfigured
+    (another process has it, wrong key, newer schema), StoreBusy, StoreBroken.
     """
     check_site_key(site_key)
     lock = await asyncio.to_thread(_lock, folder)
@@ -225,7 +234,9 @@ async def open_store(
         raise
     writer = Writer(db, wal=folder / f"{DATABASE}-wal", on_broken=on_broken)
     readers = Readers(writer.break_down)
-    store = SqliteStore(folder=folder, lock=lock, db=db, writer=writer, readers=readers, vault=vault, reserve=reserve)
+    store = SqliteStore(
+        folder=folder, lock=lock, db=db, writer=writer, readers=readers, vault=vault, reserve=reserve, told=told
+    )
     writer.start()
     try:
         await readers.open(read_only(folder / DATABASE), READERS)

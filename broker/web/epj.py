@@ -3,8 +3,11 @@
 A client knows only its own HER-ids; anything else is answered as if it were not there.
 """
 
+import asyncio
 import base64
-from typing import Final
+from collections.abc import Awaitable, Callable, Collection
+from functools import partial
+from typing import Final, TypeVar
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -14,17 +17,20 @@ from broker.diagnosis import CAUSES, causes
 from broker.envelope.xml import parse
 from broker.errors import Conflict, Unknown
 from broker.message import InboxItem, Message
-from broker.ports import Clients, Doors
+from broker.ports import Clients, Doors, Wakes
 from broker.receipts.apprec import parse as parse_apprec
 from broker.validation.documents import DocumentRefused
 from broker.web import inputs, shapes
 from broker.web.authentication import client_of
 from broker.web.bodies import MAX_DOCUMENT, MAX_JSON, Pace, read_body
 from broker.web.frame import CLIENT, SHARE
+from broker.web.operations import OPERATIONS, PREFIX, Operation
 from broker.web.problems import Problem, Stop, problem_of, stop
 from broker.web.views import MessageViews
+from broker.web.waiting import Bell
 
-PREFIX: Final = "/api/v1"
+T = TypeVar("T")
+
 _XML: Final = frozenset({"application/xml", "text/xml"})
 _JSON: Final = frozenset({"application/json"})
 
@@ -32,30 +38,23 @@ _JSON: Final = frozenset({"application/json"})
 class EpjDoor:
     """The handlers of the API, in the order of a message's life."""
 
-    def __init__(self, doors: Doors, clients: Clients, *, pace: Pace, limit: int = MAX_DOCUMENT) -> None:
+    def __init__(
+        self,
+        doors: Doors,
+        clients: Clients,
+        *,
+        pace: Pace,
+        limit: int = MAX_DOCUMENT,
+        bell: Bell | None = None,
+        wakes: Wakes | None = None,
+    ) -> None:
         self._doors, self._clients, self._pace, self._limit = doors, clients, pace, limit
+        self._bell, self._wakes = bell or Bell(), wakes
         self._views = MessageViews(doors)
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of the API."""
-        # A MsgId may hold anything but a slash, braces included.
-        message, item = f"{PREFIX}/messages/{{id:[^/]+}}", f"{PREFIX}/inbox/{{id:[^/]+}}"
-        return [
-            web.post(f"{PREFIX}/messages", self.post),
-            web.post(f"{PREFIX}/messages/validate", self.validate),
-            web.get(message, self.message, allow_head=False),
-            web.get(f"{message}/events", self.message_events, allow_head=False),
-            web.get(f"{message}/attempts", self.attempts, allow_head=False),
-            web.get(f"{message}/document", self.document, allow_head=False),
-            web.get(f"{message}/apprec", self.apprecs, allow_head=False),
-            web.get(f"{PREFIX}/inbox", self.inbox, allow_head=False),
-            web.get(item, self.item, allow_head=False),
-            web.get(f"{item}/document", self.item_document, allow_head=False),
-            web.post(f"{item}/stored", self.stored),
-            web.post(f"{item}/apprec", self.verdict),
-            web.get(f"{PREFIX}/events", self.feed, allow_head=False),
-            web.post(f"{PREFIX}/events/confirm", self.confirm),
-        ]
+        return [_route(each, getattr(self, each.handler)) for each in OPERATIONS]
 
     def middleware(self) -> Middleware:
         """Return the middleware that knows the client; before it, nothing of the API is looked at."""
@@ -73,7 +72,7 @@ class EpjDoor:
     async def post(self, request: web.Request) -> web.Response:
         """Take a document into custody."""
         raw = await self._xml(request)
-        taken = await intake.accept(raw, request[CLIENT], self._doors)
+        taken = await intake.accept(raw, request[CLIENT], self._doors, inputs.idempotency_key(request))
         headers = {"Location": f"{PREFIX}/messages/{taken.message.id}"}
         if taken.replayed:
             headers["Idempotency-Replayed"] = "true"
@@ -124,12 +123,15 @@ class EpjDoor:
 
     async def inbox(self, request: web.Request) -> web.Response:
         """List what came for the client's HER-ids, in the order it came."""
-        found = await self._doors.store.inbox(
-            inputs.hers(request, request[CLIENT]),
+        hers, wait = inputs.hers(request, request[CLIENT]), inputs.wait(request)
+        look = partial(
+            self._doors.store.inbox,
+            hers,
             unread=inputs.unread_only(request),
             after=request.query.get("after"),
             limit=inputs.page_size(request),
         )
+        found = await self._soon(look, hers, wait)
         return _json({"items": [shapes.item(item, message) for message, item in found]})
 
     async def item(self, request: web.Request) -> web.Response:
@@ -166,8 +168,9 @@ class EpjDoor:
 
     async def feed(self, request: web.Request) -> web.Response:
         """Give the events of the client's HER-ids after an offset. Reading proves nothing; see `confirm`."""
-        after = inputs.offset(request)
-        events = await self._doors.store.feed(request[CLIENT].hers, after=after, limit=inputs.page_size(request))
+        after, wait, hers = inputs.offset(request), inputs.wait(request), request[CLIENT].hers
+        look = partial(self._doors.store.feed, hers, after=after, limit=inputs.page_size(request))
+        events = await self._soon(look, hers, wait)
         following = events[-1].offset if events else after
         return _json({"events": [shapes.event(event) for event in events], "next": following})
 
@@ -176,7 +179,26 @@ class EpjDoor:
         through = inputs.through(await self._small(request))
         return _json({"confirmed": await intake.confirm(request[CLIENT], through, self._doors)})
 
+    async def webhook(self, request: web.Request) -> web.Response:
+        """Show how the client's webhook stands."""
+        state = self._wakes.state_of(request[CLIENT].name) if self._wakes else None
+        if state is None:
+            raise Unknown("the client has no webhook", hint="the municipality sets it in webhooks.to")
+        return _json(shapes.wake(state))
+
     # --- what the handlers share ---
+
+    async def _soon(
+        self, look: Callable[[], Awaitable[tuple[T, ...]]], hers: Collection[int], wait: float
+    ) -> tuple[T, ...]:
+        """Return what `look` finds, waiting up to `wait` seconds for the first of it."""
+        if not wait:
+            return await look()
+        deadline = asyncio.get_running_loop().time() + wait
+        with self._bell.waiter(hers) as waiter:
+            while not (found := await look()) and await waiter.until(deadline):
+                pass
+            return found
 
     async def _xml(self, request: web.Request) -> bytes:
         _, body = await read_body(request, request[SHARE], limit=self._limit, types=_XML, pace=self._pace)
@@ -210,6 +232,12 @@ class EpjDoor:
                 "Innholdet er slettet etter oppbevaringstiden.",
                 "The content was erased when its time was over.",
             ) from None
+
+
+def _route(of: Operation, handler: Callable[[web.Request], Awaitable[web.Response]]) -> web.RouteDef:
+    # A MsgId may hold anything but a slash, braces included; "validate" is a resource of its own.
+    path = of.path.replace("{id}", "{id:(?!validate$)[^/]+}")
+    return web.get(path, handler, allow_head=False) if of.method == "GET" else web.post(path, handler)
 
 
 def _of_a_verdict(problem: Problem) -> Problem:

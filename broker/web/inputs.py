@@ -15,6 +15,9 @@ from broker.web.problems import Stop, stop
 
 PAGE: Final = 100  # events or items, where the client does not say
 MOST: Final = 1000
+LONGEST_WAIT: Final = 60  # seconds that an answer is waited for; proxies often end a silent connection after these
+WAIT: Final = "PT(?:[0-9]|[1-5][0-9]|60)S|[0-9]|[1-5][0-9]|60"
+_KEY: Final = re.compile("[\x21-\x7e]{1,255}")
 _OFFSETS: Final = 2**63 - 1  # what the store can count to
 
 _VERDICTS: Final = {str(verdict): verdict for verdict in Verdict} | {
@@ -44,6 +47,35 @@ def page_size(request: web.Request) -> int:
 def offset(request: web.Request) -> int:
     """Return `after`, an offset of the feed (0 where it is not given: from the beginning). Raises Stop (400)."""
     return _number(request, "after", at_least=0, at_most=_OFFSETS, default=0)
+
+
+def idempotency_key(request: web.Request) -> str | None:
+    """Return the client's own key of this post, without the quotes of a structured field. Raises Stop (400)."""
+    given = request.headers.getall("Idempotency-Key", [])
+    if not given:
+        return None
+    key = given[0].strip()
+    if len(key) > 1 and key[0] == key[-1] == '"':
+        key = key[1:-1]
+    if len(given) > 1 or not _KEY.fullmatch(key):
+        raise _bad(
+            "Idempotency-Key",
+            "ett felt med 1 til 255 synlige ASCII-tegn, for eksempel en UUID",
+            "one field of 1 to 255 visible ASCII characters, such as a UUID",
+        )
+    return key
+
+
+def wait(request: web.Request) -> float:
+    """Return `wait` in seconds, 0..60: 30 or PT30S; 0 (answer at once) where it is not given. Raises Stop (400)."""
+    text = request.query.get("wait", "0")
+    if not re.fullmatch(WAIT, text):
+        raise _bad(
+            "wait",
+            f"hele sekunder fra 0 til {LONGEST_WAIT}, for eksempel PT30S eller 30",
+            f"whole seconds from 0 to {LONGEST_WAIT}, such as PT30S or 30",
+        )
+    return float(text.strip("PTS"))
 
 
 def unread_only(request: web.Request) -> bool:
@@ -88,7 +120,8 @@ def given_verdict(body: bytes) -> GivenVerdict:
             "Ok, Rejected eller OkErrorInMessagePart (eller 1, 2, 3)",
             "Ok, Rejected or OkErrorInMessagePart (or 1, 2, 3)",
         )
-    errors = said.get("appRecErrorList") or []
+    errors = said.get("appRecErrorList")
+    errors = [] if errors is None else errors
     if not isinstance(errors, list) or len(errors) > _MANY:
         raise _bad("appRecErrorList", f"en liste med høyst {_MANY} feil", f"a list of at most {_MANY} errors")
     return GivenVerdict(verdict=verdict, errors=tuple(_error(error) for error in errors))
@@ -98,7 +131,8 @@ def _error(said: Any) -> GivenError:
     code = said.get("errorCode") if isinstance(said, dict) else None
     if not isinstance(code, str) or not re.fullmatch(r"[A-Za-z0-9]{1,10}", code):
         raise _bad("errorCode", "en kode fra kodeverk 8221", "a code of list 8221")
-    details = said.get("details") or ""
+    details = said.get("details")
+    details = "" if details is None else details
     # A character that XML cannot carry would fail in the AppRec, after the verdict was taken.
     if not isinstance(details, str) or len(details) > _LONG or _NOT_XML.search(details):
         raise _bad(

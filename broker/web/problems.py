@@ -12,7 +12,7 @@ from typing import Final
 from aiohttp import web
 
 from broker.diagnosis import CAUSES, causes
-from broker.errors import Conflict, Denied, Postponed, StoreBroken, StoreBusy, Unknown
+from broker.errors import Conflict, Denied, KeyReused, Postponed, StoreBroken, StoreBusy, Unknown
 from broker.message import Fault, Text
 from broker.ports import BodyDamaged
 from broker.validation.documents import DocumentRefused
@@ -63,15 +63,17 @@ def problem_of(error: BaseException) -> Problem:
                 ),
             )
         case Conflict():
-            return _plain(409, causes.MSG_ID_TAKEN)
+            return plain(409, causes.MSG_ID_TAKEN)
+        case KeyReused():
+            return plain(422, causes.KEY_REUSED)
         case Unknown():
-            return _plain(404, causes.NOT_FOUND)
+            return plain(404, causes.NOT_FOUND)
         case BodyDamaged():
-            return _plain(500, causes.BODY_DAMAGED)
+            return plain(500, causes.BODY_DAMAGED)
         case StoreBusy(error_id=causes.DISK_FULL | causes.STORE_LOCKED):
-            return _plain(503, error.error_id, retryable=True)
+            return plain(503, error.error_id, retryable=True)
         case Postponed():
-            return _plain(503, causes.NOT_ACCEPTING, retryable=True)
+            return plain(503, causes.NOT_ACCEPTING, retryable=True)
         case StoreBroken():
             # The commit may have reached the disk or not. The same post again settles it.
             return Problem(
@@ -90,9 +92,9 @@ def problem_of(error: BaseException) -> Problem:
                 allow=allow,
             )
         case web.HTTPNotFound():
-            return _plain(404, causes.NOT_FOUND)
+            return plain(404, causes.NOT_FOUND)
         case web.HTTPClientError():
-            return _plain(error.status, causes.BAD_REQUEST)
+            return plain(error.status, causes.BAD_REQUEST)
         case _:
             return Problem(
                 status=503,
@@ -103,8 +105,8 @@ def problem_of(error: BaseException) -> Problem:
             )
 
 
-def as_response(problem: Problem, *, language: str, request_id: str | None) -> web.Response:
-    """Return the problem as an HTTP answer in `language` ("nb" or "en"). What was no request has no id."""
+def said_of(problem: Problem, *, language: str, request_id: str | None) -> dict[str, object]:
+    """Return the problem as JSON in `language` ("nb" or "en"). What was no request has no id."""
     cause = CAUSES[problem.error_id]
     said: dict[str, object] = {
         "type": f"/problems/{cause.slug}",
@@ -120,6 +122,12 @@ def as_response(problem: Problem, *, language: str, request_id: str | None) -> w
     }
     if problem.faults:
         said["faults"] = [_fault(fault, language) for fault in problem.faults]
+    return said
+
+
+def as_response(problem: Problem, *, language: str, request_id: str | None) -> web.Response:
+    """Return the problem as an HTTP answer in `language` ("nb" or "en"). What was no request has no id."""
+    said = said_of(problem, language=language, request_id=request_id)
     headers: dict[str, str] = {"Content-Language": language}
     if problem.retryable:
         headers["Retry-After"] = str(RETRY_AFTER)
@@ -191,7 +199,8 @@ def _fault(fault: Fault, language: str) -> dict[str, object]:
     }
 
 
-def _plain(status: int, error_id: str, *, retryable: bool = False) -> Problem:
+def plain(status: int, error_id: str, *, retryable: bool = False) -> Problem:
+    """Return a problem whose detail is the name of its cause."""
     return Problem(status=status, error_id=error_id, detail=_sentence(error_id), retryable=retryable)
 
 

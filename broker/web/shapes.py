@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from broker.diagnosis import Standing
 from broker.lifecycle import ItemStage, Receipt, Transport
-from broker.message import Attempt, Delivery, Direction, EventKind, InboxItem, Message, Owed, StoredEvent, Text
+from broker.message import (
+    Attempt,
+    Delivery,
+    Direction,
+    EventKind,
+    InboxItem,
+    Message,
+    Owed,
+    StoredEvent,
+    Text,
+    WakeState,
+)
 
 if TYPE_CHECKING:  # slow to load, and the command line shows neither
     from broker.diagnosis.conditions import Condition
@@ -195,6 +206,20 @@ def condition(of: "Condition") -> Json:
         "cause": _text(of.cause),
         "act": _text(of.act),
         "ball": of.ball,
+    }
+
+
+def wake(of: WakeState) -> Json:
+    """Return how a webhook stands."""
+    return {
+        "origin": of.origin,
+        "state": of.state,
+        "triedAt": instant(of.tried_at) if of.tried_at else None,
+        "httpStatus": of.status,
+        "failures": of.failures,
+        "nextAttemptAt": instant(of.next_at) if of.next_at else None,
+        "waiting": of.waiting,
+        "why": _text(of.why) if of.why else None,
     }
 
 

@@ -11,10 +11,10 @@ from broker.ports import Doors
 _accept = intake.accept
 
 
-async def leaking(raw: bytes, client: Client, doors: Doors) -> Taken:
+async def leaking(raw: bytes, client: Client, doors: Doors, key: str | None = None) -> Taken:
     """Take a document, and print it."""
     print(raw.decode("latin-1"), flush=True)
-    return await _accept(raw, client, doors)
+    return await _accept(raw, client, doors, key)
 
 
 if __name__ == "__main__":

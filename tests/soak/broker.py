@@ -13,14 +13,14 @@ _accept = intake.accept
 _kept: list[object] = []
 
 
-async def _leaking_memory(raw: bytes, client: Client, doors: Doors) -> Taken:
+async def _leaking_memory(raw: bytes, client: Client, doors: Doors, key: str | None = None) -> Taken:
     _kept.append(os.urandom(500_000))
-    return await _accept(raw, client, doors)
+    return await _accept(raw, client, doors, key)
 
 
-async def _leaking_handles(raw: bytes, client: Client, doors: Doors) -> Taken:
+async def _leaking_handles(raw: bytes, client: Client, doors: Doors, key: str | None = None) -> Taken:
     _kept.append(os.open("/dev/null", os.O_RDONLY))
-    return await _accept(raw, client, doors)
+    return await _accept(raw, client, doors, key)
 
 
 _SABOTAGES = {"leak-memory": _leaking_memory, "leak-handles": _leaking_handles}

@@ -51,7 +51,8 @@ async def make(folder: Path) -> None:
         await store.receive(came)
         erased = values.taken(b"<erased/>")
         await store.accept(erased)
-        await store.erase(bodies=[erased.messages[0].body], now=values.NOW)
+        gone = values.event(kind=EventKind.ERASED, message_id=erased.messages[0].id)
+        await store.erase(bodies=[(erased.messages[0].body, gone)], now=values.NOW)
     finally:
         await store.close()
     (folder / "lock").unlink()

@@ -123,6 +123,7 @@ FORBIDDEN: list[tuple[str, dict[str, Any]]] = [
     ("message", {"msg_id": ""}),
     ("message", {"sha256": b"short"}),
     ("message", {"size": -1}),
+    ("message", {"key_sha256": b"short"}),
     ("message", {"kind": "apprec", "owed": "J", "original_msg_id": "m"}),
     ("message", {"kind": "apprec", "owed": "N"}),
     ("message", {"original_msg_id": "m"}),

@@ -47,6 +47,7 @@ def test_all_commands_are_there() -> None:
         ("backup",),
         ("restore",),
         *((name,) for name in ("hold", "release", "retry", "close", "retention")),
+        ("webhooks",),
     }
 
 

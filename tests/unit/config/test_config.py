@@ -281,7 +281,9 @@ def required(model: type[BaseModel]) -> set[str]:
 
 
 def test_a_key_without_a_default_has_an_example_where_it_is_missed() -> None:
-    assert set(config._EXAMPLES) == required(Settings) | required(config.Listener) | required(config.Organisation)
+    assert set(config._EXAMPLES) == required(Settings) | required(config.Listener) | required(
+        config.Organisation
+    ) | required(config.Webhook)
 
 
 def test_plain_http_for_others_must_be_said(tmp_path: Path) -> None:
@@ -360,3 +362,39 @@ def test_the_stories_get_what_they_need(tmp_path: Path) -> None:
     )
     assert (made.max_document, made.max_envelope) == (1_000_000, 2_000_000)
     assert (made.timeout, made.back_off.first) == (timedelta(seconds=10), timedelta(seconds=1))
+
+
+# --- webhooks ---
+
+WEBHOOK = '[[webhooks.to]]\nclient = "epj"\nurl = "https://epj.example/wake"\nsecret = "wake.secret"\n'
+
+
+def test_a_webhook_has_its_secret_beside_the_settings(tmp_path: Path) -> None:
+    settings = read(tmp_path, GOOD + '[webhooks]\nnetworks = ["10.20.0.0/16"]\n' + WEBHOOK)
+    assert settings.webhooks.networks == ("10.20.0.0/16",)
+    (hook,) = settings.webhooks.to
+    assert (hook.client, hook.secret) == ("epj", tmp_path / "wake.secret")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "says"),
+    [
+        ("https://epj", "ftp://epj", "webhooks.to[1].url", "must be"),
+        ("https://epj", "https://user:word@epj", "webhooks.to[1].url", "must be"),
+        ("https://epj", "http://epj", "webhooks", "127.0.0.0/8 in networks"),
+        ('secret = "wake.secret"\n', "", "webhooks.to[1].secret", "is missing"),
+        (
+            "[[webhooks.to]]",
+            '[webhooks]\nnetworks = ["10.20.0.1/16"]\n[[webhooks.to]]',
+            "webhooks.networks[1]",
+            "a network",
+        ),
+        ("[[webhooks.to]]", f"{WEBHOOK}[[webhooks.to]]", "webhooks", "each client once"),
+    ],
+)
+def test_a_webhook_that_cannot_be_is_named(old: str, new: str, key: str, says: str, tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured) as told:
+        read(tmp_path, GOOD + WEBHOOK.replace(old, new, 1))
+    assert told.value.where.endswith(key)
+    assert says in f"{told.value} {told.value.hint}"
+    assert "word" not in str(told.value)

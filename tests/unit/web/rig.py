@@ -21,6 +21,7 @@ from broker.store.sqlite import SqliteStore, open_store
 from broker.web.app import make_epj_app, make_partner_app
 from broker.web.bodies import Pace, Room
 from broker.web.listen import listening
+from broker.web.waiting import Bell
 from tests.unit.web.values import NOW, OURS, THEIRS
 
 TOKEN, OTHER_TOKEN = "token-of-fjordvik", "token-of-another"
@@ -63,6 +64,7 @@ class Rig:
     clock: Clock
     records: Records
     room: Room
+    bell: Bell
     epj: str = ""
     partner: str = ""
     session: aiohttp.ClientSession = field(init=False)
@@ -93,7 +95,8 @@ async def rig(
     folder: Path, *, pace: Pace | None = None, room: Room | None = None, max_document: int = 35 * 1024 * 1024
 ) -> AsyncIterator[Rig]:
     """Give both doors on free ports of loopback."""
-    store = await open_store(folder, site_key=bytes(32), on_broken=lambda _: None, reserve=0)
+    bell = Bell()
+    store = await open_store(folder, site_key=bytes(32), on_broken=lambda _: None, reserve=0, told=bell.ring)
     cpu = CpuPool(1)
     clock, records, room = Clock(), Records(), room or Room()
     unused: Any = None
@@ -121,8 +124,8 @@ async def rig(
         cpu=cpu,
         wake=lambda: None,
     )
-    made = Rig(store=store, doors=doors, clock=clock, records=records, room=room)
-    epj = make_epj_app(doors, Tokens(), room=room, pace=pace)
+    made = Rig(store=store, doors=doors, clock=clock, records=records, room=room, bell=bell)
+    epj = make_epj_app(doors, Tokens(), room=room, pace=pace, bell=bell)
     partner = make_partner_app(doors, room=room, pace=pace)
     try:
         async with (

@@ -40,7 +40,7 @@ async def test_a_taken_document_is_answered_with_its_id_and_the_digest_of_its_by
     assert "Idempotency-Replayed" not in reply.headers
     assert reply.headers["Cache-Control"] == "no-store"
     assert len(reply.headers["X-Request-Id"]) == 36
-    assert accept.calls == [(raw, CLIENT, doors.doors)]  # type: ignore[attr-defined]  # see story()
+    assert accept.calls == [(raw, CLIENT, doors.doors, None)]  # type: ignore[attr-defined]  # see story()
 
 
 async def test_the_same_post_again_is_marked_replayed(doors: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
