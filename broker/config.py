@@ -13,22 +13,34 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from difflib import get_close_matches
-from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     field_validator,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from broker.config_tables import (
+    Alerts,
+    Breaker,
+    Duration,
+    EpjListener,
+    FilePath,
+    Limits,
+    Listener,
+    Organisation,
+    Pace,
+    Retention,
+    Timeouts,
+    Webhooks,
+    Workers,
+    wrong,
+)
 from broker.errors import Misconfigured
 from broker.lookup.files import others_may_read
 from broker.lookup.shipped import shipped
@@ -36,244 +48,12 @@ from broker.lookup.site_key import SITE_KEY
 from broker.ports import Keeping, Site
 from broker.retention import Policy
 from broker.retry import BackOff
-from broker.routing.tables import MAX_INT32, duration, read_toml
+from broker.routing.tables import read_toml
 
 PREFIX = "BROKER_"
 PASSPHRASE_TEXT = PREFIX + "KEYS_PASSPHRASE_TEXT"
-MB = 1_000_000
-_DURATION = 'an ISO 8601 duration longer than zero, such as "PT30S"'
-_ORGANISATION = 'an organisation number: nine digits in quotes, such as "900000101"'
-# What Kubernetes puts into the environment for a service named "broker", and the file itself.
 _NOT_OURS = re.compile(r"BROKER_(?:CONFIG|KEYS_PASSPHRASE_TEXT|SERVICE_(?:HOST|PORT).*|PORT(?:_.*)?)")
 _WEIGHTS = (3, 2, 7, 6, 5, 4, 3, 2)  # of an organisation number, modulo 11
-
-
-def _wrong(form: str) -> PydanticCustomError:
-    return PydanticCustomError("form", "{form}", {"form": form})
-
-
-def _duration(value: object) -> timedelta:
-    if isinstance(value, timedelta):
-        return value
-    found = duration(value) if isinstance(value, str) else None
-    if not found:
-        raise _wrong(_DURATION)
-    return found
-
-
-def _organisation_number(value: object) -> object:
-    if not isinstance(value, str) or not re.fullmatch(r"\d{9}", value):
-        raise _wrong(_ORGANISATION)
-    return value
-
-
-def _path(value: object) -> Path:
-    if not isinstance(value, str | Path) or not str(value):
-        raise _wrong("a path in quotes")
-    return Path(os.path.abspath(Path(value).expanduser()))
-
-
-def _mail_address(value: object) -> object:
-    if not isinstance(value, str) or not re.fullmatch(r"[^@\s<>,;:\"]{1,64}@[A-Za-z0-9.-]{1,253}", value):
-        raise _wrong('a mail address, such as "drift@fjordvik.example"')
-    return value
-
-
-MailAddress = Annotated[str, BeforeValidator(_mail_address)]
-
-
-def _network(value: object) -> str:
-    try:
-        return str(ip_network(value if isinstance(value, str) else ""))
-    except ValueError:
-        raise _wrong('a network, such as "10.20.0.0/16"') from None
-
-
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
-OrganisationNumber = Annotated[str, BeforeValidator(_organisation_number)]
-HerId = Annotated[int, Field(ge=1, le=MAX_INT32, strict=True)]
-FilePath = Annotated[Path, BeforeValidator(_path)]
-Port = Annotated[int, Field(ge=0, le=65535)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
-
-
-class Listener(_Part):
-    """Where one of the two doors listens. Port 0 takes any free one."""
-
-    host: str = "127.0.0.1"
-    port: Port
-    certificate: FilePath | None = None  # TLS: PEM, with the chain
-    key: FilePath | None = None
-    plain: bool = False  # TLS ends in front of the broker; on loopback it need not be said
-
-    @property
-    def tls(self) -> bool:
-        """Say whether this door speaks TLS."""
-        return self.certificate is not None
-
-    @property
-    def loopback(self) -> bool:
-        """Say whether only this machine can reach it."""
-        try:
-            return self.host == "localhost" or ip_address(self.host).is_loopback
-        except ValueError:
-            return False
-
-    @model_validator(mode="after")
-    def _is_safe(self) -> "Listener":
-        if (self.certificate is None) != (self.key is None):
-            raise _wrong("certificate and key together, or neither of them")
-        if not (self.tls or self.plain or self.loopback):
-            raise _wrong(
-                "certificate and key (TLS) for an address that others can reach; plain = true where TLS ends before it"
-            )
-        return self
-
-
-class EpjListener(Listener):
-    """The door of the EPJ systems, which may show a certificate instead of a token."""
-
-    client_ca: FilePath | None = None  # PEM: who issues the clients' certificates, or these themselves
-
-    @model_validator(mode="after")
-    def _asks_in_tls(self) -> "EpjListener":
-        if self.client_ca is not None and not self.tls:
-            raise _wrong("client_ca together with certificate and key: client certificates are shown in TLS")
-        return self
-
-
-class Organisation(_Part):
-    """An organisation hosted here, with its HER-ids; all other HER-ids are partners."""
-
-    number: OrganisationNumber
-    name: Annotated[str, Field(min_length=1, max_length=200)]
-    hers: Annotated[tuple[HerId, ...], Field(min_length=1)]
-
-
-class Workers(_Part):
-    """How much is done at once, and how often we look for what is due."""
-
-    concurrency: Annotated[int, Field(ge=1, le=1000)] = 32
-    per_lane: Annotated[int, Field(ge=1, le=1000)] = 4  # deliveries to one counterpart at once
-    cpu_threads: Annotated[int, Field(ge=1, le=64)] = 2
-    poll: Duration = timedelta(seconds=5)  # at the latest; what is due sooner wakes us
-
-    @model_validator(mode="after")
-    def _fits(self) -> "Workers":
-        if self.per_lane > self.concurrency:
-            raise _wrong("per_lane no greater than concurrency")
-        return self
-
-
-class Pace(_Part):
-    """How soon, and at the longest how late, what could not be done is tried again."""
-
-    first: Duration = timedelta(seconds=30)
-    most: Duration = timedelta(minutes=15)
-
-    @model_validator(mode="after")
-    def _rises(self) -> "Pace":
-        if self.first > self.most:
-            raise _wrong("first no longer than most")
-        return self
-
-
-class Breaker(_Part):
-    """When the lanes to an endpoint are closed: failures in a row, and for how long."""
-
-    failures: Annotated[int, Field(ge=1, le=1000)] = 5
-    open_for: Duration = timedelta(minutes=1)
-
-
-class Timeouts(_Part):
-    """How long we wait: for a partner's answer to one POST, for a request's body, for work to end at a stop."""
-
-    post: Duration = timedelta(seconds=60)
-    read: Duration = timedelta(seconds=60)
-    stop: Duration = timedelta(seconds=25)
-
-
-class Limits(_Part):
-    """How much we take. Bytes."""
-
-    document: Annotated[int, Field(ge=1000)] = 35 * MB  # design, decision 17
-    envelope: Annotated[int, Field(ge=1000)] = 52 * MB
-    in_flight: Annotated[int, Field(ge=1000)] = 256 * MB  # of all requests together
-    reserve: Annotated[int, Field(ge=0)] = 64 * MB  # free disk space that only what is in custody may use
-
-    @model_validator(mode="after")
-    def _fit(self) -> "Limits":
-        if not self.document <= self.envelope <= self.in_flight:
-            raise _wrong("document no greater than envelope, and envelope no greater than in_flight")
-        return self
-
-
-class Alerts(_Part):
-    """Who is told of problems without having to look: by mail, by webhook, by both, or nobody."""
-
-    language: Literal["nb", "en"] = "nb"
-    after: Duration = timedelta(minutes=15)  # how long a problem lasts before it is told; at once if a person is needed
-    quiet: Duration = timedelta(minutes=5)  # how long it must be gone before it counts as over
-    mail_to: tuple[MailAddress, ...] = ()
-    mail_from: MailAddress | None = None
-    smtp_host: Annotated[str, Field(min_length=1, max_length=253)] | None = None
-    smtp_port: Annotated[int, Field(ge=1, le=65535)] = 25
-    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
-    smtp_user: str | None = None
-    smtp_password: FilePath | None = None  # a file
-    webhook: Annotated[str, Field(pattern=r"^https?://[^\s/]+(/\S*)?$")] | None = None
-    webhook_secret: FilePath | None = None  # a file: whsec_ and base64, as Standard Webhooks writes it
-
-    @model_validator(mode="after")
-    def _is_whole(self) -> "Alerts":
-        if bool(self.mail_to) != (self.mail_from is not None) or bool(self.mail_to) != (self.smtp_host is not None):
-            raise _wrong("mail_to, mail_from and smtp_host together, or none of them")
-        if (self.smtp_user is None) != (self.smtp_password is None):
-            raise _wrong("smtp_user and smtp_password together, or neither of them")
-        if self.smtp_user is not None and self.smtp_security == "none":
-            raise _wrong('smtp_security = "starttls" or "tls" where there is a password')
-        if self.webhook_secret is not None and self.webhook is None:
-            raise _wrong("webhook where there is a webhook_secret")
-        return self
-
-
-class Retention(_Part):
-    """How long bodies are kept after the duty has ended, and how often we look. Without them the history stays."""
-
-    sent: Duration = timedelta(days=30)  # documents of ours
-    received: Duration = timedelta(days=30)  # documents that came in
-    receipts: Duration = timedelta(days=180)  # AppRecs: a partner may ask for one again
-    envelopes: Duration = timedelta(days=10)  # sealed bytes
-    evidence: Duration = timedelta(days=365)  # the signed SOAP part of what came in
-    every: Duration = timedelta(hours=1)
-
-
-class Webhook(_Part):
-    """Where one client wants to be woken."""
-
-    client: Annotated[str, Field(min_length=1)]  # its name in the file of clients
-    url: Annotated[str, Field(pattern=r"^https?://[^\s/@]+(/\S*)?$")]
-    secret: FilePath  # a file: whsec_ and base64
-
-
-class Webhooks(_Part):
-    """Who is woken by a POST, and which addresses that are not public it may go to."""
-
-    networks: tuple[Annotated[str, BeforeValidator(_network)], ...] = ()
-    to: tuple[Webhook, ...] = ()
-
-    @model_validator(mode="after")
-    def _each_once(self) -> "Webhooks":
-        if len({each.client for each in self.to}) < len(self.to):
-            raise _wrong("each client once")
-        if any(each.url.startswith("http:") for each in self.to) and not any(
-            ip_network(each).is_loopback for each in self.networks
-        ):
-            raise _wrong("https addresses; http goes to this machine only, with 127.0.0.0/8 in networks")
-        return self
 
 
 class Settings(BaseSettings):
@@ -313,14 +93,14 @@ class Settings(BaseSettings):
         numbers = [organisation.number for organisation in organisations]
         hers = [her for organisation in organisations for her in organisation.hers]
         if len(set(numbers)) < len(numbers) or len(set(hers)) < len(hers):
-            raise _wrong("each number and each HER-id once")
+            raise wrong("each number and each HER-id once")
         return organisations
 
     @model_validator(mode="after")
     def _numbers_are_real(self) -> "Settings":
         # Test organisations of the sector do not keep to the check digit, so only production asks for it.
         if self.environment == "production" and not all(_checks(each.number) for each in self.organisation):
-            raise _wrong("organisation.number with a valid check digit in production")
+            raise wrong("organisation.number with a valid check digit in production")
         return self
 
     @property

@@ -13,7 +13,8 @@ from contextlib import AsyncExitStack
 from ipaddress import ip_network
 
 from broker import __version__, telemetry
-from broker.config import Listener, Settings, passphrase, retention_policy, secret, site, webhook_secret
+from broker.config import Settings, passphrase, retention_policy, secret, site, webhook_secret
+from broker.config_tables import Listener
 from broker.errors import Misconfigured, StoreBroken
 from broker.housekeeping import keep_house
 from broker.lookup.address_files import AddressFiles

@@ -45,6 +45,7 @@ FIELDS: Final[Mapping[str, Text]] = {
     "location": Text(nb="hvor i konvolutten", en="where in the envelope"),
     "algorithm": Text(nb="sha1 eller 3des", en="sha1 or 3des"),
     "of": Text(nb="hendelsen som ble foldet", en="the event that was folded"),
+    "actor": Text(nb="hvem hos oss som gjorde det", en="who of our own people did it"),
     "channel": Text(nb="varslingskanal: mail eller webhook", en="channel of alerts: mail or webhook"),
 }
 
@@ -67,7 +68,7 @@ def _line(levels: str, fields: str, nb: str, en: str) -> Line:
     )
 
 
-_STORY = "msg delivery item eb_id party ours client stage error_id codes why"
+_STORY = "msg delivery item eb_id party ours client stage error_id codes why actor"
 
 
 def _went(nb: str, en: str) -> Line:
@@ -110,6 +111,12 @@ STORY: Final[Mapping[EventKind, Line]] = {
     EventKind.COMPLETED: _went("fullført", "completed"),
     EventKind.CLOSED: _went("lukket av en person", "closed by a person"),
     EventKind.CONFIRMED: _went("fagsystemet har bekreftet utfallet (K8)", "the EPJ has confirmed the outcome (K8)"),
+    EventKind.HELD: _went("holdt av en person", "held by a person"),
+    EventKind.RELEASED: _went("sluppet av en person", "released by a person"),
+    EventKind.RETRIED: _went("sendes igjen etter ordre fra en person", "sent again by a person's order"),
+    EventKind.ERASED: _went("innholdet er slettet etter oppbevaringstiden", "the body is erased, its time being over"),
+    EventKind.PARTNER_HELD: _went("en motpart er holdt av en person", "a counterpart is held by a person"),
+    EventKind.PARTNER_RELEASED: _went("en motpart er sluppet av en person", "a counterpart is released by a person"),
     EventKind.INBOX_DOCUMENT: _went("et dokument ligger i innboksen (M1-M6)", "a document is in the inbox (M1-M6)"),
     EventKind.RECEIPT_REQUESTED: _went("avsenderen ber om kvittering igjen", "the sender asks for the receipt again"),
     EventKind.STORED: _went("lagret av fagsystemet (M7)", "stored by the EPJ (M7)"),
@@ -136,6 +143,12 @@ LINES: Final[Mapping[str, Line]] = {
         "door http_status error_id request client ours",
         "en forespørsel ble avvist før noe ble lagret",
         "a request was refused before anything was kept",
+    ),
+    "webhook.state": _line(
+        "info warning",
+        "client peer result http_status why",
+        "et fagsystems webhook går, svikter eller er slått av",
+        "the webhook of an EPJ is ok, failing or disabled",
     ),
     "inbound.refused": _line(
         "warning",

@@ -338,7 +338,7 @@ def signal_refused(message: str, eb_id: str, why: BrokerError) -> None:
 def webhook(*, client: str, peer: str, state: str, status: int | None, why: str | None) -> None:
     """A client's webhook came to another state: ok, failing or disabled. Not told for every try."""
     level = "info" if state == "ok" else "warning"
-    _emit(level, f"webhook.{state}", client=client, peer=origin(peer), http_status=status, why=why)
+    _emit(level, "webhook.state", client=client, peer=origin(peer), result=state, http_status=status, why=why)
 
 
 # --- the process ---

@@ -15,7 +15,8 @@ from typing import Final
 
 from broker.cli.ask import readiness
 from broker.cli.doctor import Check, Result, fault, note, ok
-from broker.config import Listener, Settings
+from broker.config import Settings
+from broker.config_tables import Listener
 from broker.errors import Misconfigured
 from broker.lookup.site_key import site_key
 from broker.message import Text

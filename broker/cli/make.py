@@ -4,7 +4,8 @@ from collections.abc import Collection
 from datetime import date
 from pathlib import Path
 
-from broker.config import Organisation, Settings, passphrase
+from broker.config import Settings, passphrase
+from broker.config_tables import Organisation
 from broker.errors import Misconfigured
 from broker.lookup.clients_file import add_certificate_client, add_client
 from broker.lookup.clock import SystemClock

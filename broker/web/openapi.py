@@ -160,7 +160,11 @@ def document() -> Json:
                     "type": "http",
                     "scheme": "bearer",
                     "description": "A token that the municipality gives out, bound to HER-ids of theirs",
-                }
+                },
+                "certificate": {
+                    "type": "mutualTLS",
+                    "description": "A client certificate that the municipality has listed, where it has set this up",
+                },
             },
         },
     }
@@ -201,7 +205,7 @@ def _operation(of: Operation) -> Json:
         "description": of.about,
         "parameters": _parameters(of),
         "responses": _responses(of),
-        "security": [{"token": []}] if of.path.startswith(PREFIX) else [],
+        "security": [{"token": []}, {"certificate": []}] if of.path.startswith(PREFIX) else [],
     }
     if of.takes == "xml":
         content = _BYTES | {"example": _XML_EXAMPLE}

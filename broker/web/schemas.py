@@ -86,6 +86,7 @@ _EVENT = {
     "stopPoint": "K7",
     "errorId": None,
     "codes": [],
+    "reason": None,
 }
 _ITEM = {
     "id": _ID_3,
@@ -113,11 +114,14 @@ _RECEIVER = {
     "stopPoint": "K7",
     "sentence": _SENTENCE,
     "errorId": None,
+    "cause": None,
+    "act": None,
     "nextAttemptAt": None,
     "ball": "epj",
     "late": False,
     "codes": [],
     "appRecId": _ID_3,
+    "closedBecause": None,
 }
 _RECEIVED_BY = {
     "receiverHerId": 8000109,
@@ -126,6 +130,9 @@ _RECEIVED_BY = {
     "appRecStatus": "Ok",
     "stopPoint": "M9",
     "sentence": _SENTENCE,
+    "errorId": None,
+    "cause": None,
+    "act": None,
     "ball": "us",
     "appRecId": _ID_2,
 }
@@ -213,11 +220,14 @@ SHAPES: Final[dict[str, Json]] = {
         stopPoint=_STOP_POINT,
         sentence=ref("Text"),
         errorId=_or_null(_ERROR_ID),
+        cause=_or_null(ref("Text")),
+        act=_or_null(ref("Text")),
         nextAttemptAt=_or_null(_AT),
         ball=_BALL,
         late=_flag("The receipt came after its deadline"),
         codes=_list(ref("Code"), "Of the AppRec that decided"),
         appRecId=_or_null(_text("Our id of the AppRec that decided")),
+        closedBecause=_or_null(_text("Why a person here closed it, in that person's words")),
     ),
     "ReceivedBy": _shape(
         "How a received message stands at the party of yours that it came to.",
@@ -228,6 +238,9 @@ SHAPES: Final[dict[str, Json]] = {
         appRecStatus=_or_null(_words(Verdict, "Your verdict; null until there is one")),
         stopPoint=_STOP_POINT,
         sentence=ref("Text"),
+        errorId=_or_null(_ERROR_ID),
+        cause=_or_null(ref("Text")),
+        act=_or_null(ref("Text")),
         ball=_BALL,
         appRecId=_or_null(_text("Our id of the AppRec that answers it")),
     ),
@@ -281,6 +294,7 @@ SHAPES: Final[dict[str, Json]] = {
         stopPoint=_or_null(_STOP_POINT),
         errorId=_or_null(_ERROR_ID),
         codes=_list(_text()),
+        reason=_or_null(_text("Of message.closed: why, in the words of the person who closed it")),
     ),
     "Events": _shape("All events of a message, oldest first.", {"events": [_EVENT]}, events=_list(ref("Event"))),
     "Feed": _shape(

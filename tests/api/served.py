@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from broker import handover
@@ -24,6 +25,9 @@ class _Tokens:
 
     def by_token(self, token: str) -> Client | None:
         return self.client if token == TOKEN else None
+
+    def by_certificate(self, der: bytes, at: datetime) -> Client | None:
+        return None
 
 
 class _Wakes:

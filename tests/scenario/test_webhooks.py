@@ -118,7 +118,7 @@ async def test_an_epj_is_woken_for_a_document_and_for_an_outcome(tmp_path: Path)
         keys = {key for wake in receiver.woken for event in wake["data"]["events"] for key in event}
         assert keys == {"type", "herId", "messageId", "deliveryId", "itemId"}
     log = ours.broker_log.read_text("utf-8")
-    assert '"event": "webhook.ok"' in log
+    assert '"event": "webhook.state"' in log
     assert "/wake" not in log
     assert base64.b64encode(SECRET).decode() not in log
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from broker import config
+from broker import config, config_tables
 from broker.config import Settings, load, passphrase, site
 from broker.errors import Misconfigured
 from broker.lookup.shipped import shipped
@@ -281,9 +281,9 @@ def required(model: type[BaseModel]) -> set[str]:
 
 
 def test_a_key_without_a_default_has_an_example_where_it_is_missed() -> None:
-    assert set(config._EXAMPLES) == required(Settings) | required(config.Listener) | required(
-        config.Organisation
-    ) | required(config.Webhook)
+    assert set(config._EXAMPLES) == required(Settings) | required(config_tables.Listener) | required(
+        config_tables.Organisation
+    ) | required(config_tables.Webhook)
 
 
 def test_plain_http_for_others_must_be_said(tmp_path: Path) -> None:
