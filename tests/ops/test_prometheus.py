@@ -13,7 +13,7 @@ from tests.unit.web.values import NOW
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "ops" / "prometheus"
-PAGE = ROOT / "docs" / "operating.d" / "monitoring.md"
+PAGE = ROOT / "docs" / "operating" / "monitoring.md"
 ABOUT = ("BrokerStalled ", "BrokerDiskFull ")
 NAME = re.compile(r"\bbroker_[a-z0-9_]+")
 SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}

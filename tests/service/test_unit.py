@@ -60,7 +60,7 @@ def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
 
 
 def test_the_sample_settings_of_the_documentation_are_valid(tmp_path: Path) -> None:
-    sample = re.search(r"```toml\n(.*?)```", (ROOT / "docs/operating.d/install.md").read_text("utf-8"), re.DOTALL)
+    sample = re.search(r"```toml\n(.*?)```", (ROOT / "docs/operating/install.md").read_text("utf-8"), re.DOTALL)
     assert sample is not None
     (tmp_path / "broker.toml").write_text(sample[1], "utf-8")
     assert load(tmp_path / "broker.toml").site_key == tmp_path / "secrets" / "site.key"
