@@ -200,6 +200,7 @@ async def _run(
             data=settings.data,
             reserve=settings.limits.reserve,
             resting=lambda: len(breaker.rests()),
+            conditions=around.conditions,
             every=3 * settings.reload,
         )
         watchers.append(tasks.create_task(Watch(store, measured, told).run(), name="watch"))

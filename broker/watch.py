@@ -6,7 +6,7 @@ whatever goes wrong in it stops no message.
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,6 +14,8 @@ from typing import Final, Protocol
 
 from broker import alerts, gauges, telemetry
 from broker.alerts import Alert, AlertFailed, Group, Notice
+from broker.diagnosis import causes
+from broker.diagnosis.conditions import Condition
 from broker.diagnosis.problems import Tally, Uncollected, problems
 from broker.errors import BrokerError, OwnKeyUnusable, StoreBroken, Unaddressable
 from broker.message import Text
@@ -23,6 +25,10 @@ from broker.routing.party import Directory
 _SHARE: Final = 20  # counting may take one part in so many of the time
 _BEAT: Final = 0.5  # seconds between two looks at the event loop's lag
 _NOTICES: Final = timedelta(minutes=1)  # between two to the same channel, whatever happens
+# Alarms of no message that somebody must hear of; disk and own certificates have words of their own below.
+_TOLD: Final = frozenset(
+    {causes.CANCELLATION_NOT_COLLECTED, causes.PARTNER_SILENT, causes.CLOCK_OFF, causes.SENDER_HELD}
+)
 EXPIRES_SOON: Final = timedelta(days=30)  # of our own certificates: ordering one takes weeks
 
 
@@ -75,6 +81,7 @@ class Around:
     data: Path
     reserve: int  # bytes of disk
     resting: Callable[[], int]  # endpoints whose lanes are closed
+    conditions: Callable[[], Awaitable[Sequence[Condition]]]  # the alarms that belong to no message
     every: timedelta = timedelta(seconds=15)  # between two looks
 
 
@@ -120,7 +127,8 @@ class Watch:
             expiry=_first_of_each(own, self._directory(), self._around.hosted),
         )
         if self._telling.channels:
-            await self._tell([*troubled, *self._about_ourselves(free, own, now)], now)
+            alarms = _alarms(await self._around.conditions(), now)
+            await self._tell([*troubled, *self._about_ourselves(free, own, now), *alarms], now)
 
     async def _tell(self, troubled: Sequence[Group], now: datetime) -> None:
         telling = self._telling
@@ -212,6 +220,17 @@ class Watch:
             due = loop.time() + _BEAT
             await asyncio.sleep(_BEAT)
             telemetry.lagged(max(0.0, loop.time() - due))
+
+
+def _alarms(conditions: Iterable[Condition], now: datetime) -> Iterable[Group]:
+    """Return the conditions that people are told of, one for each error id and counterpart."""
+    found: dict[str, Group] = {}
+    for condition in conditions:
+        if condition.error_id in _TOLD:
+            her = int(condition.about) if condition.about.isdecimal() else 0
+            group = alerts.own(condition.error_id, her, condition.sentence, condition.since or now)
+            found.setdefault(group.id, group)
+    return found.values()
 
 
 def _free(data: Path) -> int:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from broker.diagnosis.conditions import Condition
 from broker.errors import OwnKeyUnusable
 from broker.lifecycle import Event, advance
 from broker.message import Ball, Changes, Delivery, EventKind
@@ -64,6 +65,7 @@ class Site:
     clock: Clock = field(default_factory=Clock)
     keys: OwnKeys = field(default_factory=OwnKeys)
     hosted: dict[int, str] = field(default_factory=dict)
+    alarms: tuple[Condition, ...] = ()
     store: SqliteStore = field(init=False)
     watch: Watch = field(init=False)
 
@@ -77,8 +79,12 @@ class Site:
             data=self.folder,
             reserve=0,
             resting=lambda: 0,
+            conditions=self._alarms,
         )
         self.watch = Watch(self.store, around, Telling(channels=self.channels, host="broker.example"))
+
+    async def _alarms(self) -> tuple[Condition, ...]:
+        return self.alarms
 
     async def restart(self) -> None:
         await self.store.close()

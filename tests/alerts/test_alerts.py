@@ -7,10 +7,11 @@ import json
 from datetime import timedelta
 from pathlib import Path
 
+from broker.diagnosis.conditions import Facts, conditions
 from broker.message import Ball
 from broker.transport.alert_mail import Mail
 from broker.transport.alert_webhook import Webhook
-from tests.alerts.rig import OURS, PARTNER, site
+from tests.alerts.rig import NOW, OURS, PARTNER, site
 from tests.alerts.sinks import Mails, mail_server, webhook_server
 
 PROBLEM = f"K2:MB-3202:{PARTNER}"
@@ -146,6 +147,26 @@ async def test_our_own_missing_certificate_is_told_before_any_message_waits_for_
     assert opened["problem"] == f"own:certificate:{OURS}"
     assert str(OURS) in opened["name"]["nb"]
     assert len(posts.bodies) == 1
+
+
+async def test_an_alarm_that_belongs_to_no_message_is_told_at_once_and_when_it_is_over(tmp_path: Path) -> None:
+    cancelled = {OURS: [NOW - timedelta(minutes=20)]}
+    late = Facts(now=NOW, free=9, reserve=1, cancelled=cancelled, resting={"https://x:443": NOW})
+    async with webhook_server() as posts, site(tmp_path, Webhook(url=posts.url)) as here:
+        here.alarms = conditions(late)
+        # A lane that rests is told by its deliveries.
+        assert {each.error_id for each in here.alarms} == {"MB-5103", "MB-3215"}
+        await here.watch.look()
+        here.alarms = ()
+        for _ in range(2):
+            here.clock.later(minutes=10)
+            await here.watch.look()
+    (opened,), (closed,) = (
+        json.loads(posts.bodies[0])["data"]["opened"],
+        json.loads(posts.bodies[1])["data"]["closed"],
+    )
+    assert opened["problem"] == closed["problem"] == f"own:MB-5103:{OURS}"
+    assert len(posts.bodies) == 2
 
 
 async def test_a_document_that_no_epj_collects_is_a_problem_after_half_an_hour(tmp_path: Path) -> None:
