@@ -171,6 +171,10 @@ def _passed(message: Json, receiver: Json) -> Mapping[str, str]:
         mine = event["deliveryId"] in (None, receiver.get("deliveryId")) and event["stopPoint"]
         if mine:
             times.setdefault(event["stopPoint"], _time(event["at"]))
+    # A partner that acknowledges in the HTTP answer leaves no event of its own for K5: its try is what handed it over.
+    for attempt in message["attempts"]:
+        if attempt["deliveryId"] == receiver.get("deliveryId") and attempt["result"] != "failed":
+            times.setdefault(StopPoint.K5, _time(attempt["startedAt"]))
     return times
 
 
