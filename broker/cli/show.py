@@ -14,6 +14,7 @@ from broker.diagnosis.standing import STOP_POINTS
 from broker.lifecycle import StopPoint
 
 Json = Mapping[str, Any]
+_WIDE = 140  # columns: below, a queue shows what one needs to go on and no more
 
 
 class Show:
@@ -41,19 +42,22 @@ class Show:
         if not waiting:
             self._console.print(self._say("nothing"))
             return
-        table = self._table("message", "type", "to", "stop", "error", "ball", "since", "next")
+        columns = ("message", "to", "stop", "error", "ball", "next", "type", "since")
+        shown = columns if self._console.width >= _WIDE else columns[:6]
+        table = self._table(*shown)
         for each in waiting:
-            table.add_row(
+            wide = f" {escape(str(each['receiverName']))}" if shown is columns else ""
+            cells = (
                 escape(str(each["messageId"])),
-                escape(str(each["type"])),
-                f"{each['receiverHerId']} {escape(str(each['receiverName']))}",
+                f"{each['receiverHerId']}{wide}",
                 str(each["stopPoint"]),
                 str(each["errorId"] or ""),
                 self._say(f"ball.{each['ball']}"),
+                _time(each["nextAttemptAt"])[0 if wide else -8 :],
+                escape(str(each["type"])),
                 _time(each["receivedAt"]),
-                _time(each["nextAttemptAt"]),
-                style="bold red" if each["ball"] == "person" else "",
             )
+            table.add_row(*cells[: len(shown)], style="bold red" if each["ball"] == "person" else "")
         self._console.print(table)
         told = {
             (each["receiverHerId"], each["errorId"]): each
