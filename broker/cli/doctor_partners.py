@@ -1,4 +1,4 @@
-"""What `broker check` says of partners: whether each endpoint's name, address and TLS answer. No message is sent."""
+"""What `broker check` says of partners: where the way to each endpoint ends: name, address, TLS, ebMS Ping."""
 
 import asyncio
 import socket
@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from broker.cli.doctor import Result, fault, ok
+from broker.cli.doctor_ping import answers_ping
 from broker.config import Settings
 from broker.lookup.address_files import AddressFiles
 from broker.message import Text
@@ -15,6 +16,7 @@ from broker.telemetry import origin
 
 _STEP: Final = 5.0  # seconds for each of name, address and TLS
 _AT_ONCE: Final = 32
+_PINGED: Final = 3  # HER-ids behind one endpoint that are tried
 
 
 async def partners_answer(settings: Settings) -> list[Result]:
@@ -29,16 +31,26 @@ async def partners_answer(settings: Settings) -> list[Result]:
 
     async def one(endpoint: str, hers: list[int]) -> Result:
         async with few:
-            return await _answers(endpoint, ", ".join(map(str, hers[:3])) + (", ..." if len(hers) > 3 else ""))
+            who = f"{endpoint} ({', '.join(map(str, hers[:3])) + (', ...' if len(hers) > 3 else '')})"
+            if found := await _lacks(endpoint, who):
+                return found
+            # Agreements stand with those that send, not with the organisation above them.
+            for her in hers[:_PINGED]:
+                if await answers_ping(settings, directory, her):
+                    return ok(
+                        "partners", f"{who} svarer, også på ebMS Ping", f"{who} answers, and answers an ebMS Ping"
+                    )
+            return ok("partners", f"{who} svarer, men ikke på ebMS Ping", f"{who} answers, but not an ebMS Ping")
 
     async with asyncio.TaskGroup() as tasks:
         asked = [tasks.create_task(one(endpoint, hers), name=endpoint) for endpoint, hers in whose.items()]
     return [task.result() for task in asked]
 
 
-async def _answers(endpoint: str, hers: str) -> Result:
+async def _lacks(endpoint: str, who: str) -> Result | None:
+    """Return where the way to an endpoint ends, or None where it does not."""
     parts = urlsplit(endpoint)
-    host, port, who = parts.hostname or "", parts.port or 443, f"{endpoint} ({hers})"
+    host, port = parts.hostname or "", parts.port or 443
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(_STEP):
@@ -82,4 +94,4 @@ async def _answers(endpoint: str, hers: str) -> Result:
                 Text(nb=f"{who}: TLS kommer ikke i stand", en=f"{who}: TLS could not be agreed"),
                 Text(nb="motparten må tilby TLS 1.2 eller nyere", en="the partner must offer TLS 1.2 or newer"),
             )
-    return ok("partners", f"{who} svarer", f"{who} answers")
+    return None

@@ -254,7 +254,7 @@ BROKEN = tuple(
             _unreadable,
         ),
         ("a key has a passphrase", "keys", r"signing\.pem: has a passphrase", _encrypted_key),
-        ("a key is no key", "keys", r"signing\.pem: is not a private key", _write(KEY, b"-----BEGIN NOTHING-----")),
+        ("a key is no key", "keys", r"signing\.pem: holds no private key", _write(KEY, b"-----BEGIN NOTHING-----")),
         (
             "a certificate is of another key",
             "keys",
