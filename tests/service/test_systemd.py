@@ -122,6 +122,7 @@ def write_door(installation: Installation, name: str) -> None:
     key = key_pair(name, Use.SIGN).private_key
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     (installation.folder / "door.pem").write_bytes(pem)
+    (installation.folder / "door.pem").chmod(0o600)
     (installation.folder / "door.crt").write_bytes(certificate(name))
 
 
