@@ -9,9 +9,8 @@ from contextlib import closing
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from broker import telemetry
 from broker.alerts import Alert
 from broker.errors import Misconfigured, StoreBroken
 from broker.message import Changes, NewBody, NewEvent
@@ -35,6 +34,9 @@ from broker.store.schema import (
 )
 from broker.store.told import keep
 from broker.store.writer import Writer
+
+if TYPE_CHECKING:
+    from broker.telemetry import Write
 
 RESERVE = 64 * 1024 * 1024  # bytes kept free for what partners send and for outcomes, when nothing new is taken
 _LOOK_AGAIN = 1.0  # seconds between two looks at the free space
@@ -165,15 +167,15 @@ class SqliteStore(SqliteReads):
             raise
         self._told(changes.events)
 
-    async def _timed(
-        self, write: telemetry.Write, work: Callable[[sqlite3.Connection], _R], *, scrub: bool = False
-    ) -> _R:
+    async def _timed(self, write: "Write", work: Callable[[sqlite3.Connection], _R], *, scrub: bool = False) -> _R:
         """Have the writer do it, and count how long that took."""
+        from broker.telemetry import written  # slow to load, and a store that is only read counts nothing
+
         began = time.monotonic()
         try:
             return await self._writer.run(work, scrub=scrub)
         finally:
-            telemetry.written(write, seconds=time.monotonic() - began)
+            written(write, seconds=time.monotonic() - began)
 
     async def _remove(self, files: Iterable[str | None]) -> None:
         names = [name for name in files if name is not None]

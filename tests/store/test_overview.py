@@ -166,6 +166,7 @@ async def test_no_question_reads_a_table_from_end_to_end(store: SqliteStore, nam
     fine = (
         "delivery_open",
         "delivery_unconfirmed",
+        "delivery_counterpart",
         "item_unread",
         "SCAN json_each",
         "SCAN kind ",
