@@ -9,8 +9,8 @@ from typing import Any, Protocol
 from urllib.parse import urlencode
 
 from broker.cli import exits
+from broker.cli.over_socket import OverSocket
 from broker.errors import BrokerError, Misconfigured
-from broker.web.unix import connected
 
 _PATIENCE = 10.0  # seconds
 
@@ -41,15 +41,6 @@ class Where(Protocol):
         """Return the operators' socket."""
 
 
-class _OverSocket(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("broker", timeout=_PATIENCE)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = connected(self._path, _PATIENCE)
-
-
 def ask(where: Where, what: str, **how: str | int) -> Any:
     """Return one of the answers of `web.looking`, as JSON; an id that nothing carries is None or empty.
 
@@ -67,7 +58,7 @@ def status(where: Where) -> Any:
 
 def readiness(where: Where) -> int | None:
     """Return the HTTP status of the running broker's own readiness, or None where none answers at its socket."""
-    connection = _OverSocket(where.socket)
+    connection = OverSocket(where.socket, patience=_PATIENCE)
     try:
         connection.request("GET", "/readyz")
         return connection.getresponse().status
@@ -89,7 +80,7 @@ def queue(where: Where, limit: int) -> list[Any]:
 
 def _ask(where: Where, what: str, **how: str | int) -> tuple[Any, bool]:
     """Return the answer, and whether a running broker gave it."""
-    connection = _OverSocket(where.socket)
+    connection = OverSocket(where.socket, patience=_PATIENCE)
     try:
         connection.request("GET", f"/{what}?{urlencode(how)}")
         answer = connection.getresponse()

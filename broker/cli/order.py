@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from broker.cli import exits
+from broker.cli.over_socket import OverSocket
 from broker.errors import BrokerError
-from broker.web.unix import connected
 
 _PATIENCE = 120.0  # seconds: a group of very many is written a page at a time
 
@@ -36,21 +36,12 @@ class Wrong(BrokerError):
     exit_code = exits.USAGE
 
 
-class _OverSocket(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("broker", timeout=_PATIENCE)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = connected(self._path, _PATIENCE)
-
-
 def give(path: Path, what: str, order: dict[str, Any] | None = None) -> Any:
     """POST an order to the socket at `path`, or GET where there is none, and return the answer.
 
     Raises NoBroker, NotFound, NotPossible or Wrong, each with the broker's own sentence.
     """
-    connection = _OverSocket(path)
+    connection = OverSocket(path, patience=_PATIENCE)
     try:
         if order is None:
             connection.request("GET", f"/{what}")
