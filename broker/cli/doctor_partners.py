@@ -12,7 +12,10 @@ from broker.cli.doctor_ping import answers_ping
 from broker.config import Settings
 from broker.lookup.address_files import AddressFiles
 from broker.message import Text
+from broker.ports import Carrier
+from broker.routing.choose import plain_http_allowed
 from broker.telemetry import origin
+from broker.transport.https import https_carrier
 
 _STEP: Final = 5.0  # seconds for each of name, address and TLS
 _AT_ONCE: Final = 32
@@ -27,27 +30,30 @@ async def partners_answer(settings: Settings) -> list[Result]:
         endpoint = directory.endpoint(her)
         if party.active and her not in settings.hosted and endpoint is not None:
             whose[origin(endpoint)].append(her)
-    few = asyncio.Semaphore(_AT_ONCE)
+    few, tls = asyncio.Semaphore(_AT_ONCE), ssl.create_default_context()
 
-    async def one(endpoint: str, hers: list[int]) -> Result:
+    async def one(carrier: Carrier, endpoint: str, hers: list[int]) -> Result:
         async with few:
             who = f"{endpoint} ({', '.join(map(str, hers[:3])) + (', ...' if len(hers) > 3 else '')})"
-            if found := await _lacks(endpoint, who):
+            if found := await _lacks(endpoint, who, tls):
                 return found
             # Agreements stand with those that send, not with the organisation above them.
             for her in hers[:_PINGED]:
-                if await answers_ping(settings, directory, her):
+                if await answers_ping(carrier, settings, directory, her):
                     return ok(
                         "partners", f"{who} svarer, også på ebMS Ping", f"{who} answers, and answers an ebMS Ping"
                     )
             return ok("partners", f"{who} svarer, men ikke på ebMS Ping", f"{who} answers, but not an ebMS Ping")
 
-    async with asyncio.TaskGroup() as tasks:
-        asked = [tasks.create_task(one(endpoint, hers), name=endpoint) for endpoint, hers in whose.items()]
+    async with (
+        https_carrier(tls=tls, allow_plain=lambda url: plain_http_allowed(directory, url)) as carrier,
+        asyncio.TaskGroup() as tasks,
+    ):
+        asked = [tasks.create_task(one(carrier, endpoint, hers), name=endpoint) for endpoint, hers in whose.items()]
     return [task.result() for task in asked]
 
 
-async def _lacks(endpoint: str, who: str) -> Result | None:
+async def _lacks(endpoint: str, who: str, tls: ssl.SSLContext) -> Result | None:
     """Return where the way to an endpoint ends, or None where it does not."""
     parts = urlsplit(endpoint)
     host, port = parts.hostname or "", parts.port or 443
@@ -76,7 +82,7 @@ async def _lacks(endpoint: str, who: str) -> Result | None:
     if parts.scheme == "https":
         try:
             async with asyncio.timeout(_STEP):
-                _, writer = await asyncio.open_connection(host, port, ssl=ssl.create_default_context())
+                _, writer = await asyncio.open_connection(host, port, ssl=tls)
             writer.close()
         except ssl.SSLCertVerificationError as error:
             why = error.verify_message

@@ -15,14 +15,13 @@ from broker.envelope.xml import MB, parse
 from broker.errors import BrokerError
 from broker.lookup.clock import SystemClock
 from broker.lookup.randomness import SystemRandomness
-from broker.routing.choose import plain_http_allowed
+from broker.ports import Carrier
 from broker.routing.party import Directory
-from broker.transport.https import https_carrier
 
 _WITHIN: Final = timedelta(seconds=5)
 
 
-async def answers_ping(settings: Settings, directory: Directory, her: int) -> bool:
+async def answers_ping(carrier: Carrier, settings: Settings, directory: Directory, her: int) -> bool:
     """Ping the endpoint of a partner under its first agreement with one of ours; say whether our Pong came."""
     party, endpoint = directory.party(her), directory.endpoint(her)
     agreements = party.agreements if party is not None else ()
@@ -42,8 +41,7 @@ async def answers_ping(settings: Settings, directory: Directory, her: int) -> bo
     )
     ping = mime.build(build(Envelope(header=header, sync_reply=agreement.sync)), (), boundary="", root_id=id)
     try:
-        async with https_carrier(allow_plain=lambda url: plain_http_allowed(directory, url)) as carrier:
-            reply = await carrier.post(endpoint, content_type=ping.content_type, body=ping.body, timeout=_WITHIN)
+        reply = await carrier.post(endpoint, content_type=ping.content_type, body=ping.body, timeout=_WITHIN)
         root = mime.read(reply.content_type, reply.body).root
         pong = parse_envelope(parse(root.body, max_bytes=MB))
     except BrokerError:
