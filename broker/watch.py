@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from broker import alerts, gauges, telemetry
 from broker.alerts import Alert, AlertFailed, Group, Notice
 from broker.diagnosis import causes
-from broker.diagnosis.conditions import Condition
+from broker.diagnosis.conditions import OWN_ENDS_SOON, Condition
 from broker.diagnosis.problems import Tally, Uncollected, problems
 from broker.errors import BrokerError, OwnKeyUnusable, StoreBroken, Unaddressable
 from broker.message import Text
@@ -29,7 +29,6 @@ _NOTICES: Final = timedelta(minutes=1)  # between two to the same channel, whate
 _TOLD: Final = frozenset(
     {causes.CANCELLATION_NOT_COLLECTED, causes.PARTNER_SILENT, causes.CLOCK_OFF, causes.SENDER_HELD}
 )
-EXPIRES_SOON: Final = timedelta(days=30)  # of our own certificates: ordering one takes weeks
 
 
 class Kept(Protocol):
@@ -115,6 +114,7 @@ class Watch:
         now, loop = self._around.clock.now(), asyncio.get_running_loop()
         began = loop.time()
         tallies, uncollected = await self._store.tallies(now=now), await self._store.uncollected()
+        alarms = _alarms(await self._around.conditions(), now) if self._telling.channels else ()
         self._counting = loop.time() - began
         troubled = alerts.groups(problems(tallies, uncollected, now=now))
         gauges.show(tallies, uncollected, troubled, now=now)
@@ -127,7 +127,6 @@ class Watch:
             expiry=_first_of_each(own, self._directory(), self._around.hosted),
         )
         if self._telling.channels:
-            alarms = _alarms(await self._around.conditions(), now)
             await self._tell([*troubled, *self._about_ourselves(free, own, now), *alarms], now)
 
     async def _tell(self, troubled: Sequence[Group], now: datetime) -> None:
@@ -190,7 +189,7 @@ class Watch:
                     en=f"HER-id {her} lacks a valid own certificate",
                 )
                 yield alerts.own("certificate", her, missing, now)
-            elif ends - now < EXPIRES_SOON:
+            elif ends - now < OWN_ENDS_SOON:
                 soon = Text(
                     nb=f"Vårt eget sertifikat for HER-id {her} går ut {ends:%d.%m.%Y}: bestill et nytt",
                     en=f"Our own certificate of HER-id {her} ends on {ends:%Y-%m-%d}: order a new one",

@@ -1,9 +1,6 @@
 """Alerts by webhook: one POST of JSON, signed as Standard Webhooks says where a secret is given."""
 
 import asyncio
-import base64
-import hashlib
-import hmac
 import json
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -13,6 +10,7 @@ import aiohttp
 from broker import telemetry
 from broker.alerts import Alert, AlertFailed, Notice
 from broker.scrubbing import blank
+from broker.transport.webhooks import signature
 
 _WITHIN: Final = 15.0  # seconds
 
@@ -45,8 +43,7 @@ class Webhook:
         at = str(int(notice.at.timestamp()))
         headers = {"webhook-id": notice.id, "webhook-timestamp": at}
         if self.secret is not None:
-            signed = hmac.new(self.secret, f"{notice.id}.{at}.".encode() + content, hashlib.sha256).digest()
-            headers["webhook-signature"] = f"v1,{base64.b64encode(signed).decode()}"
+            headers["webhook-signature"] = signature([self.secret], notice.id, at, content)
         return headers
 
 

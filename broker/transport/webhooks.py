@@ -23,7 +23,7 @@ import aiohttp
 from broker import telemetry
 from broker.message import EventKind, NewEvent, Text, Wake, WakeState
 from broker.ports import Clock, Randomness
-from broker.retry import BackOff
+from broker.retry import BackOff, back_off
 from broker.transport.guard import Forbidden, GuardedResolver, Network, checked_url
 
 TIMEOUT: Final = 15.0  # seconds for one POST; what Standard Webhooks recommends
@@ -170,8 +170,8 @@ class Webhooks:
             hook.posting, hook.due, hook.more, hook.state = None, None, 0, Wake.DISABLED
         else:
             hook.failures += 1
-            wait = min(self._back_off.first * 2 ** min(hook.failures - 1, 20), self._back_off.most)
-            hook.due, hook.state = self._clock.now() + wait, Wake.FAILING
+            hook.due = self._clock.now() + back_off(self._back_off, hook.failures, 0)
+            hook.state = Wake.FAILING
         if hook.state is not before:  # not every failure: the first, and what ends it
             telemetry.webhook(
                 client=hook.target.client,
