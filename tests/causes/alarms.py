@@ -14,10 +14,11 @@ from broker.lookup.surroundings import Surroundings
 from broker.sealing.certificates import Use
 from broker.transport.partner_clocks import PartnerClocks
 from tests.causes.at_home import own_certificate, side_certificate
-from tests.causes.bench import answering, bench, peer
+from tests.causes.bench import answering, bench
 from tests.causes.receipts import as_citizen, cancellation
 from tests.causes.told import Case, Told, views
 from tests.certificates import key_pair
+from tests.rig.peers import peer
 from tests.scenario.pair import DALBYGDA, FJORDVIK, ORGANISATION, START, Side, dialogue, pair
 
 DAY = timedelta(days=1)

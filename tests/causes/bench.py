@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -23,6 +23,7 @@ from broker.web.app import make_partner_app
 from broker.web.bodies import Room
 from broker.web.listen import listening
 from tests.causes.told import Told, Views, views
+from tests.rig.peers import Peer
 from tests.scenario.pair import (
     DALBYGDA,
     FJORDVIK,
@@ -38,7 +39,6 @@ from tests.scenario.pair import (
 )
 
 MSG_ID = "66666666-0000-4000-8000-000000000001"
-Peer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @dataclass
@@ -153,24 +153,6 @@ def _never(_url: str) -> bool:
 
 
 # --- bad peers ---
-
-
-@asynccontextmanager
-async def peer(behave: Peer, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
-    """Serve one behaviour on loopback. Gives the endpoint."""
-
-    async def served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await behave(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
-            return
-        finally:
-            writer.transport.abort()
-
-    server = await asyncio.start_server(served, "127.0.0.1", 0, ssl=tls, limit=2**26)
-    port = server.sockets[0].getsockname()[1]
-    async with server:
-        yield f"{'https' if tls else 'http'}://127.0.0.1:{port}/ebms"
 
 
 async def request(reader: asyncio.StreamReader) -> tuple[str, bytes]:

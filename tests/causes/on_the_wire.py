@@ -20,9 +20,10 @@ from broker.diagnosis.causes import MESSAGE_ERRORS
 from broker.envelope.fault import FaultCode, build_fault
 from broker.sealing.certificates import Use
 from broker.worker import Breaker, BreakerPolicy, BrokenCircuit
-from tests.causes.bench import Bench, Peer, answering, bench, peer, refusing, request
+from tests.causes.bench import Bench, answering, bench, refusing, request
 from tests.causes.told import Case, Told
 from tests.certificates import key_pair, rsa_key
+from tests.rig.peers import Peer, peer
 from tests.scenario.pair import DALBYGDA, FJORDVIK, Keys, dialogue
 
 PAGE: Final = b"<!DOCTYPE html>\n<html><body><h1>Welcome to nginx!</h1></body></html>"

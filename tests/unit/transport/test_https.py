@@ -2,8 +2,6 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,30 +13,12 @@ from broker.errors import TransportFailed
 from broker.ports import Carrier, TransportReply
 from broker.sealing.certificates import Use, new_certificate
 from broker.transport.https import https_carrier, loopback_only
+from tests.rig.peers import Peer, peer
 
-Peer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 SECOND = timedelta(seconds=1)
 SHORT = timedelta(milliseconds=200)
 BODY = b"<envelope>" * 1000
 LARGE = b"x" * 20_000_000  # more than the sockets of both sides hold
-
-
-@asynccontextmanager
-async def _peer(behave: Peer, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
-    """Serve one behaviour on loopback; its tasks end with the test."""
-
-    async def served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await behave(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
-            return
-        finally:
-            writer.transport.abort()
-
-    server = await asyncio.start_server(served, "127.0.0.1", 0, ssl=tls, limit=2**26)
-    port = server.sockets[0].getsockname()[1]
-    async with server:
-        yield f"{'https' if tls else 'http'}://127.0.0.1:{port}/ebms"
 
 
 async def _request(reader: asyncio.StreamReader) -> tuple[dict[str, str], bytes]:
@@ -86,7 +66,7 @@ async def test_the_entity_goes_out_byte_for_byte_with_the_headers_of_the_binding
 
     body = bytes(range(256)) * 1000
     multipart = 'multipart/related; type="text/xml"; boundary="-=b=-"'
-    async with _peer(behave) as endpoint, https_carrier() as carrier:
+    async with peer(behave) as endpoint, https_carrier() as carrier:
         first = await _post(carrier, endpoint, body, content_type=multipart)
         await _post(carrier, endpoint, b"<e/>", content_type="text/xml; charset=UTF-8")
     assert (first.status, first.body) == (204, b"")
@@ -111,14 +91,14 @@ async def test_the_entity_goes_out_byte_for_byte_with_the_headers_of_the_binding
 async def test_any_answer_is_brought_back_as_it_is(status: int, body: bytes) -> None:
     head = f"HTTP/1.1 {status} X\r\nContent-Type: text/html\r\nLocation: http://127.0.0.1:1/\r\n"
     response = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
-    async with _peer(_answer(response)) as endpoint, https_carrier() as carrier:
+    async with peer(_answer(response)) as endpoint, https_carrier() as carrier:
         reply = await _post(carrier, endpoint)
     assert reply == TransportReply(status=status, content_type="text/html", body=body)
 
 
 async def test_a_chunked_answer_is_put_together_and_a_coded_one_is_not_unpacked() -> None:
     chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Encoding: gzip\r\n\r\n"
-    async with _peer(_answer(chunked + b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")) as endpoint, https_carrier() as carrier:
+    async with peer(_answer(chunked + b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")) as endpoint, https_carrier() as carrier:
         assert (await _post(carrier, endpoint)).body == b"abcde"
 
 
@@ -133,7 +113,7 @@ async def test_a_chunked_answer_is_put_together_and_a_coded_one_is_not_unpacked(
 )
 async def test_the_partners_clock_is_read_where_it_is_told(said: str, read: datetime | None) -> None:
     response = f"HTTP/1.1 204 No Content\r\nDate: {said}\r\n\r\n".encode()
-    async with _peer(_answer(response)) as endpoint, https_carrier() as carrier:
+    async with peer(_answer(response)) as endpoint, https_carrier() as carrier:
         assert (await _post(carrier, endpoint)).date == read
 
 
@@ -145,7 +125,7 @@ async def test_an_endless_answer_is_cut_at_the_limit() -> None:
             writer.write(b"z" * 65536)
             await writer.drain()
 
-    async with _peer(behave) as endpoint, https_carrier(max_reply=100_000) as carrier:
+    async with peer(behave) as endpoint, https_carrier(max_reply=100_000) as carrier:
         assert (await _post(carrier, endpoint)).body == b"z" * 100_000
 
 
@@ -160,7 +140,7 @@ async def test_a_name_that_does_not_exist() -> None:
 
 
 async def test_a_port_that_nobody_listens_on() -> None:
-    async with _peer(_answer(b"")) as endpoint:
+    async with peer(_answer(b"")) as endpoint:
         pass
     assert await _fails(endpoint) == ("MB-3202", False)
 
@@ -171,13 +151,13 @@ async def test_a_peer_that_does_not_speak_tls() -> None:
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         await writer.drain()
 
-    async with _peer(behave) as endpoint:
+    async with peer(behave) as endpoint:
         assert await _fails(endpoint.replace("http:", "https:")) == ("MB-3203", False)
 
 
 async def test_a_certificate_that_we_do_not_trust_and_the_same_one_trusted(tmp_path: Path) -> None:
     server, client = contexts(tmp_path)
-    async with _peer(_answer(b"HTTP/1.1 204 No Content\r\n\r\n"), server) as endpoint:
+    async with peer(_answer(b"HTTP/1.1 204 No Content\r\n\r\n"), server) as endpoint:
         assert await _fails(endpoint) == ("MB-3221", False)
         async with https_carrier(tls=client) as carrier:
             assert (await _post(carrier, endpoint)).status == 204
@@ -188,7 +168,7 @@ async def test_a_peer_that_never_finishes_the_handshake() -> None:
         while await reader.read(1000):
             pass
 
-    async with _peer(behave) as endpoint:
+    async with peer(behave) as endpoint:
         assert await _fails(endpoint.replace("http:", "https:"), timeout=SHORT) == ("MB-3204", False)
 
 
@@ -199,7 +179,7 @@ async def test_a_peer_that_stops_reading_in_the_middle_of_a_large_copy() -> None
         writer.transport.pause_reading()  # type: ignore[attr-defined]  # a socket transport has it
         await gone.wait()
 
-    async with _peer(behave) as endpoint:
+    async with peer(behave) as endpoint:
         assert await _fails(endpoint, body=LARGE, timeout=SHORT) == ("MB-3204", False)
         gone.set()
 
@@ -209,7 +189,7 @@ async def test_a_reset_in_the_middle_of_a_large_copy() -> None:
         await reader.readexactly(1000)
         writer.transport.abort()
 
-    async with _peer(behave) as endpoint:
+    async with peer(behave) as endpoint:
         assert await _fails(endpoint, body=LARGE) == ("MB-3202", False)
 
 
@@ -223,7 +203,7 @@ async def test_silence_after_the_whole_copy() -> None:
         await _request(reader)
         await gone.wait()
 
-    async with _peer(behave) as endpoint:
+    async with peer(behave) as endpoint:
         assert await _fails(endpoint, timeout=SHORT) == ("MB-3205", True)
         gone.set()
 
@@ -233,7 +213,7 @@ async def test_a_reset_after_the_whole_copy() -> None:
         await _request(reader)
         writer.transport.abort()
 
-    async with _peer(behave) as endpoint:
+    async with peer(behave) as endpoint:
         assert await _fails(endpoint) == ("MB-3205", True)
 
 
@@ -249,7 +229,7 @@ async def test_a_reset_after_the_whole_copy() -> None:
     ids=["nothing", "another protocol", "cut short", "broken chunks", "endless header"],
 )
 async def test_an_answer_that_is_no_answer_after_the_whole_copy(response: bytes) -> None:
-    async with _peer(_answer(response)) as endpoint:
+    async with peer(_answer(response)) as endpoint:
         assert await _fails(endpoint) == ("MB-3205", True)
 
 
@@ -260,7 +240,7 @@ async def test_an_answer_that_trickles_for_ever_ends_with_the_time_given() -> No
         await writer.drain()
         await reader.read()
 
-    async with _peer(behave) as endpoint:
+    async with peer(behave) as endpoint:
         assert await _fails(endpoint, timeout=SHORT) == ("MB-3205", True)
 
 
@@ -289,7 +269,7 @@ async def test_a_cancelled_post_is_cancelled_and_nothing_else() -> None:
         arrived.set()
         await reader.read()
 
-    async with _peer(behave) as endpoint, https_carrier() as carrier, asyncio.TaskGroup() as tasks:
+    async with peer(behave) as endpoint, https_carrier() as carrier, asyncio.TaskGroup() as tasks:
         posting = tasks.create_task(_post(carrier, endpoint, timeout=timedelta(seconds=30)))
         await asyncio.wait_for(arrived.wait(), 5)
         posting.cancel()
