@@ -45,6 +45,8 @@ class Show:
         columns = ("message", "to", "stop", "error", "ball", "next", "type", "since")
         shown = columns if self._console.width >= _WIDE else columns[:6]
         table = self._table(*shown)
+        if shown is not columns:
+            table.padding = 0  # six columns, and each of them whole
         for each in waiting:
             wide = f" {escape(str(each['receiverName']))}" if shown is columns else ""
             cells = (
