@@ -7,6 +7,7 @@ COPY broker broker
 COPY schemas schemas
 COPY processes processes
 COPY addresses addresses
+COPY profiles profiles
 RUN /opt/broker/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
 
 FROM python:3.11-slim

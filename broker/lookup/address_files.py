@@ -10,7 +10,8 @@ from pathlib import Path
 
 from broker import telemetry
 from broker.errors import Misconfigured, Unaddressable
-from broker.lookup.folder import Folder, keep_looking
+from broker.lookup.folder import Folder, Load, keep_looking
+from broker.lookup.profile_files import shipped_profiles
 from broker.routing.choose import NO_REGISTRY
 from broker.routing.party import Directory, Party
 from broker.routing.records import assemble, read_party
@@ -22,7 +23,12 @@ class AddressFiles:
     def __init__(self, folder: Path) -> None:
         """Read the folder. Never raises: a broker whose records can't be read yet takes messages and parks them."""
         self._path = folder
-        self._folder = Folder(folder, lambda text, source, load: read_party(text, source=source, load_pem=load))
+        profiles = shipped_profiles()
+
+        def read(text: str, source: str, load: Load) -> Party:
+            return read_party(text, source=source, load_pem=load, profiles=profiles)
+
+        self._folder = Folder(folder, read)
         self._good: dict[str, Party] = {}  # by file name: the version that fitted the others
         self._directory: Directory | None = None
         self.problems: tuple[Misconfigured, ...] = ()

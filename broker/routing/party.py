@@ -5,12 +5,13 @@ Text into values is `routing.records`; which of them applies is `routing.choose`
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from cryptography.x509 import Certificate
 
 from broker.retry import Chase
+from broker.routing.profile import DEFAULT, Profile
 
 
 class PartyKind(StrEnum):
@@ -63,6 +64,12 @@ class Agreement:
     sync: bool = False  # signals in the HTTP answer (syncReplyMode mshSignalsOnly)
     key_transport: str = "rsa-v1.5"  # or "rsa-oaep"
     cipher: str = "aes256-cbc"  # or "aes256-gcm"
+    signed: bool = True  # isNonRepudiationRequired: every message is signed
+    encrypted: bool = True  # the payload is a CMS; False only where the partner's record allows plaintext
+    ack_requested: bool = True
+    ack_signed: bool = True  # ackSignatureRequested
+    starts: datetime | None = None  # CPA Start and End: an envelope's Timestamp lies between them
+    ends: datetime | None = None
     chase: Chase | None = None
     processes: Mapping[str, Terms] = field(default_factory=dict)  # by process name; absent: the process's own defaults
 
@@ -85,6 +92,7 @@ class Party:
     agreements: tuple[Agreement, ...] = ()
     switches: frozenset[Switch] = frozenset()
     receipt_on: ReceiptOn = ReceiptOn.WORD
+    profile: Profile | None = None  # None: the parent's, or the default
     source: str = ""  # the file that it stands in
 
     def agreement_with(self, her_id: int) -> Agreement | None:
@@ -132,6 +140,10 @@ class Directory:
     def switches(self, her_id: int) -> frozenset[Switch]:
         """Return what the party's record allows, or that of a parent: a unit shares its organisation's engine."""
         return frozenset(switch for party in self.lineage(her_id) for switch in party.switches)
+
+    def profile(self, her_id: int) -> Profile:
+        """Return how the party's engine wants things said: by its own profile, else its parent's, else the default."""
+        return next((party.profile for party in self.lineage(her_id) if party.profile is not None), DEFAULT)
 
     def agreement(self, ours: int, theirs: int) -> Agreement | None:
         """Return the agreement between one of ours and one of theirs, seen from our side.

@@ -14,6 +14,7 @@ from cryptography.x509 import Certificate
 from broker.errors import Misconfigured
 from broker.retry import Chase
 from broker.routing.party import Agreement, Directory, Party, PartyKind, ReceiptOn, Switch, Terms
+from broker.routing.profile import DEFAULT, Profile, named
 from broker.routing.tables import Table, read_toml
 from broker.sealing.certificates import load_certificates
 from broker.sealing.cms import Cipher, KeyTransport
@@ -22,11 +23,14 @@ _ORGANISATION_NUMBER = re.compile(r"\d{9}")
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-def read_party(text: str, *, source: str, load_pem: Callable[[str], bytes]) -> Party:
+def read_party(
+    text: str, *, source: str, load_pem: Callable[[str], bytes], profiles: Mapping[str, Profile] | None = None
+) -> Party:
     """Return the party of one record.
 
     `source` names the file in error texts; `load_pem` returns the bytes of a certificate file that the record names,
-    by a path relative to the record, and raises OSError where it can't. Raises Misconfigured.
+    by a path relative to the record, and raises OSError where it can't; `profiles` are those that a record may name.
+    Raises Misconfigured.
     """
     table = read_toml(text, source=source)
     her_id = table.whole("her_id", least=1)
@@ -46,6 +50,7 @@ def read_party(text: str, *, source: str, load_pem: Callable[[str], bytes]) -> P
         agreements=_agreements(table, her_id),
         switches=_words(table, "switches", Switch),
         receipt_on=table.choice("receipt_on", ReceiptOn, ReceiptOn.WORD),
+        profile=_profile(table, profiles or {}),
         source=source,
     )
     table.done()
@@ -144,6 +149,10 @@ def _agreement(table: Table, her_id: int) -> Agreement:
         sync=table.flag("sync", default=defaults.sync),
         key_transport=table.choice("key_transport", KeyTransport, KeyTransport(defaults.key_transport)),
         cipher=table.choice("cipher", Cipher, Cipher(defaults.cipher)),
+        signed=(signed := table.flag("signed", default=defaults.signed)),
+        encrypted=table.flag("encrypted", default=defaults.encrypted),
+        ack_requested=(wanted := table.flag("ack_requested", default=defaults.ack_requested)),
+        ack_signed=table.flag("ack_signed", default=signed and wanted),
         chase=table.choice_or_none("chase", Chase),
         processes=_processes(table.table("process")),
     )
@@ -152,6 +161,8 @@ def _agreement(table: Table, her_id: int) -> Agreement:
         table.wrong("with", "the HER-id of the other party, not the record's own")
     if agreement.key_transport == KeyTransport.OAEP_SHA1:
         table.wrong("key_transport", f'"{KeyTransport.RSA_V15}" or "{KeyTransport.OAEP_SHA256}": SHA-1 is only read')
+    if agreement.ack_signed and not (agreement.signed and agreement.ack_requested):
+        table.wrong("ack_signed", "false: only what is signed, and asks for an Acknowledgment, gets a signed one")
     if agreement.retry_interval >= agreement.persist_duration:
         table.wrong("retry_interval", "a duration shorter than persist_duration")
     return agreement
@@ -179,6 +190,15 @@ def _actions(table: Table) -> dict[str, str]:
     actions = {name: table.text(name) for name in table.names()}
     table.done()
     return actions
+
+
+def _profile(table: Table, profiles: Mapping[str, Profile]) -> Profile | None:
+    if not (name := table.text("profile", default="")):
+        return None
+    if (found := named(profiles, name)) is None:
+        known = sorted({DEFAULT.name, *profiles})
+        table.wrong("profile", "the name of a profile: " + ", ".join(f'"{one}"' for one in known))
+    return found
 
 
 def _organisation_number(table: Table) -> str | None:
