@@ -192,17 +192,7 @@ async def _run(
             for name, tls in doors_tls.items()
             if tls is not None
         ]
-        measured = Around(
-            addresses=addresses,
-            keys=keys,
-            hosted=settings.hosted,
-            clock=clock,
-            data=settings.data,
-            reserve=settings.limits.reserve,
-            resting=lambda: len(breaker.rests()),
-            conditions=around.conditions,
-            every=3 * settings.reload,
-        )
+        measured = Around(addresses=addresses, clock=clock, facts=around.facts, every=3 * settings.reload)
         watchers.append(tasks.create_task(Watch(store, measured, told).run(), name="watch"))
         watchers.append(tasks.create_task(webhooks.run(), name="webhooks"))
         policy = retention_policy(settings)

@@ -1,19 +1,18 @@
 """What stands now, as numbers for Prometheus: every label is from a closed list, and none names a message or party."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final
 
 from prometheus_client import Gauge
 
 from broker.alerts import Group
+from broker.diagnosis.conditions import Facts
 from broker.diagnosis.problems import Tally, Uncollected
 from broker.lifecycle import Outcome, StopPoint
 from broker.message import Ball
 from broker.telemetry import REGISTRY
-
-Owner = Literal["own", "partner"]
 
 _OPEN = Gauge("broker_deliveries_open", "Open deliveries, by the last checkpoint passed", ["stage"], registry=REGISTRY)
 _OLDEST = Gauge(
@@ -82,13 +81,18 @@ def show(
     _MEASURED.set(now.timestamp())
 
 
-def surroundings(*, free: int, reserve: int, resting: int, expiry: Mapping[Owner, datetime | None]) -> None:
-    """Show what stands around the store: bytes of disk, endpoints left alone, when the first certificates end."""
-    _DISK.set(free)
-    _RESERVE.set(reserve)
-    _LANES.set(resting)
-    for owner, ends in expiry.items():
-        _EXPIRY.labels(owner=owner).set(0 if ends is None else ends.timestamp())
+def surroundings(facts: Facts) -> None:
+    """Show what stands around the store: bytes of disk, endpoints left alone, when the first certificates end.
+
+    0 where one of them can't be used even now.
+    """
+    _DISK.set(facts.free)
+    _RESERVE.set(facts.reserve)
+    _LANES.set(len(facts.resting))
+    for owner, own in (("own", True), ("partner", False)):
+        ends = [0.0 if term.ends is None else term.ends.timestamp() for term in facts.terms if term.own is own]
+        if ends:
+            _EXPIRY.labels(owner=owner).set(min(ends))
 
 
 def _age(since: datetime | None, now: datetime) -> float:

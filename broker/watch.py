@@ -5,29 +5,37 @@ whatever goes wrong in it stops no message.
 """
 
 import asyncio
-import os
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Final, Protocol
 
 from broker import alerts, gauges, telemetry
 from broker.alerts import Alert, AlertFailed, Group, Notice
 from broker.diagnosis import causes
-from broker.diagnosis.conditions import OWN_ENDS_SOON, Condition
+from broker.diagnosis.conditions import Condition, Facts, conditions
 from broker.diagnosis.problems import Tally, Uncollected, problems
-from broker.errors import BrokerError, OwnKeyUnusable, StoreBroken, Unaddressable
-from broker.message import Text
-from broker.ports import Addresses, Clock, Keys
+from broker.errors import BrokerError, StoreBroken, Unaddressable
+from broker.ports import Addresses, Clock
 from broker.routing.party import Directory
 
 _SHARE: Final = 20  # counting may take one part in so many of the time
 _BEAT: Final = 0.5  # seconds between two looks at the event loop's lag
 _NOTICES: Final = timedelta(minutes=1)  # between two to the same channel, whatever happens
-# Alarms of no message that somebody must hear of; disk and own certificates have words of their own below.
+# Alarms of no message that somebody must hear of. A closed lane is told by its deliveries, a bad file by the log.
 _TOLD: Final = frozenset(
-    {causes.CANCELLATION_NOT_COLLECTED, causes.PARTNER_SILENT, causes.CLOCK_OFF, causes.SENDER_HELD}
+    {
+        causes.CANCELLATION_NOT_COLLECTED,
+        causes.PARTNER_SILENT,
+        causes.CLOCK_OFF,
+        causes.SENDER_HELD,
+        causes.DISK_FULL,
+        causes.OWN_EXPIRED,
+        causes.OWN_NOT_YET_VALID,
+        causes.OWN_WRONG_USAGE,
+        causes.OWN_MISSING,
+        causes.OWN_EXPIRES_SOON,
+    }
 )
 
 
@@ -74,13 +82,8 @@ class Around:
     """What there is to look at besides the store."""
 
     addresses: Addresses
-    keys: Keys
-    hosted: Mapping[int, str]
     clock: Clock
-    data: Path
-    reserve: int  # bytes of disk
-    resting: Callable[[], int]  # endpoints whose lanes are closed
-    conditions: Callable[[], Awaitable[Sequence[Condition]]]  # the alarms that belong to no message
+    facts: Callable[[], Awaitable[Facts]]  # what alarms that belong to no message are read from
     every: timedelta = timedelta(seconds=15)  # between two looks
 
 
@@ -114,20 +117,13 @@ class Watch:
         now, loop = self._around.clock.now(), asyncio.get_running_loop()
         began = loop.time()
         tallies, uncollected = await self._store.tallies(now=now), await self._store.uncollected()
-        alarms = _alarms(await self._around.conditions(), now) if self._telling.channels else ()
+        facts = await self._around.facts()
         self._counting = loop.time() - began
         troubled = alerts.groups(problems(tallies, uncollected, now=now))
         gauges.show(tallies, uncollected, troubled, now=now)
-        free = await asyncio.to_thread(_free, self._around.data)
-        own = dict(self._own_expiry(now))
-        gauges.surroundings(
-            free=free,
-            reserve=self._around.reserve,
-            resting=self._around.resting(),
-            expiry=_first_of_each(own, self._directory(), self._around.hosted),
-        )
+        gauges.surroundings(facts)
         if self._telling.channels:
-            await self._tell([*troubled, *self._about_ourselves(free, own, now), *alarms], now)
+            await self._tell([*troubled, *_alarms(conditions(facts), now)], now)
 
     async def _tell(self, troubled: Sequence[Group], now: datetime) -> None:
         telling = self._telling
@@ -175,38 +171,6 @@ class Watch:
         for problem in over:
             del self._kept[problem]
 
-    def _about_ourselves(self, free: int, expiry: Mapping[int, datetime | None], now: datetime) -> Iterator[Group]:
-        if free < self._around.reserve:
-            full = Text(
-                nb="Disken er nesten full: nye meldinger tas ikke imot (MB-9101)",
-                en="The disk is nearly full: no new messages are taken (MB-9101)",
-            )
-            yield alerts.own("disk", 0, full, now)
-        for her, ends in expiry.items():
-            if ends is None:
-                missing = Text(
-                    nb=f"HER-id {her} mangler et gyldig eget sertifikat",
-                    en=f"HER-id {her} lacks a valid own certificate",
-                )
-                yield alerts.own("certificate", her, missing, now)
-            elif ends - now < OWN_ENDS_SOON:
-                soon = Text(
-                    nb=f"Vårt eget sertifikat for HER-id {her} går ut {ends:%d.%m.%Y}: bestill et nytt",
-                    en=f"Our own certificate of HER-id {her} ends on {ends:%Y-%m-%d}: order a new one",
-                )
-                yield alerts.own("certificate", her, soon, now)
-
-    def _own_expiry(self, now: datetime) -> Iterator[tuple[int, datetime | None]]:
-        """Yield each HER-id of ours with when its keys end: the key that signs, and the newest that opens."""
-        for her in self._around.hosted:
-            try:
-                signing = self._around.keys.signing(her, now)
-            except OwnKeyUnusable:
-                yield her, None
-                continue
-            opening = self._around.keys.opening(her)[:1]
-            yield her, min(pair.certificate.not_valid_after_utc for pair in (signing, *opening)) if opening else None
-
     def _directory(self) -> Directory:
         try:
             return self._around.addresses.current()
@@ -232,29 +196,6 @@ def _alarms(conditions: Iterable[Condition], now: datetime) -> Iterable[Group]:
     return found.values()
 
 
-def _free(data: Path) -> int:
-    disk = os.statvfs(data)
-    return disk.f_bavail * disk.f_frsize
-
-
 def _names(directory: Directory) -> Mapping[int, str]:
     """Return the names of organisations and units. A person's name goes to no channel."""
     return {her: party.name for her, party in directory.parties.items() if not party.person}
-
-
-def _first_of_each(
-    own: Mapping[int, datetime | None], directory: Directory, hosted: Mapping[int, str]
-) -> dict[gauges.Owner, datetime | None]:
-    """Return when the first of our own certificates ends, and the first of a partner that we have an agreement with."""
-    ours = list(own.values())
-    theirs = [
-        max(certificate.not_valid_after_utc for certificate in certificates)
-        for her, party in directory.parties.items()
-        if party.active and party.agreements and her not in hosted and (certificates := directory.encryption(her))
-    ]
-    found: dict[gauges.Owner, datetime | None] = {}
-    if ours:
-        found["own"] = None if None in ours else min(ends for ends in ours if ends is not None)
-    if theirs:
-        found["partner"] = min(theirs)
-    return found

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, Protocol
 
+from broker.diagnosis import causes
 from broker.diagnosis.conditions import LOOKED_BACK, Condition, Facts, Term, conditions
 from broker.errors import Misconfigured, OwnKeyUnusable, Unaddressable
 from broker.holds import Holds
@@ -60,21 +61,23 @@ class Surroundings:
 
     async def conditions(self) -> tuple[Condition, ...]:
         """Return every alarm that holds now. Raises StoreBusy, StoreBroken."""
+        return conditions(await self.facts())
+
+    async def facts(self) -> Facts:
+        """Return what there is to read alarms from. Raises StoreBusy, StoreBroken."""
         now = self.clock.now()
         disk = await asyncio.to_thread(os.statvfs, self.data)
-        return conditions(
-            Facts(
-                now=now,
-                free=disk.f_bavail * disk.f_frsize,
-                reserve=self.reserve,
-                offsets=self.offsets(),
-                terms=(*self._own(now), *self._partners()),
-                bad_files=tuple(problem.where for file in self.files for problem in file.problems),
-                held=self.holds.all(now),
-                resting=self.rests(),
-                heard=await self._who_was_heard(now),
-                cancelled=await self._uncollected_cancellations(),
-            )
+        return Facts(
+            now=now,
+            free=disk.f_bavail * disk.f_frsize,
+            reserve=self.reserve,
+            offsets=self.offsets(),
+            terms=(*self._own(now), *self._partners()),
+            bad_files=tuple(problem.where for file in self.files for problem in file.problems),
+            held=self.holds.all(now),
+            resting=self.rests(),
+            heard=await self._who_was_heard(now),
+            cancelled=await self._uncollected_cancellations(),
         )
 
     async def _who_was_heard(self, now: datetime) -> Mapping[int, tuple[datetime, ...]]:
@@ -100,7 +103,10 @@ class Surroundings:
             except OwnKeyUnusable as why:
                 yield Term(whose=number, own=True, ends=None, error_id=why.error_id)
                 continue
-            pairs = (signing, *self.keys.opening(her)[:1])
+            if not (opening := self.keys.opening(her)):
+                yield Term(whose=number, own=True, ends=None, error_id=causes.OWN_MISSING)
+                continue
+            pairs = (signing, opening[0])
             yield Term(whose=number, own=True, ends=min(pair.certificate.not_valid_after_utc for pair in pairs))
 
     def _partners(self) -> Iterator[Term]:

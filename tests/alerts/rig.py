@@ -7,12 +7,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from broker.diagnosis.conditions import Condition
-from broker.errors import OwnKeyUnusable
+from broker.diagnosis.conditions import Facts
 from broker.lifecycle import Event, advance
 from broker.message import Ball, Changes, Delivery, EventKind
 from broker.routing.party import Directory, Party, PartyKind
-from broker.sealing.keys import KeyPair
 from broker.store.sqlite import SqliteStore, open_store
 from broker.watch import Around, Channel, Telling, Watch
 from tests.store import values
@@ -44,47 +42,23 @@ class Records:
 
 
 @dataclass
-class OwnKeys:
-    pair: KeyPair | None = None
-
-    def signing(self, her_id: int, at: datetime) -> KeyPair:
-        if self.pair is None:
-            raise OwnKeyUnusable("no key", error_id="MB-4104")
-        return self.pair
-
-    def opening(self, her_id: int) -> tuple[KeyPair, ...]:
-        return () if self.pair is None else (self.pair,)
-
-
-@dataclass
 class Site:
     """One broker's store and its watch. `restart` is what a restart of the process does to both."""
 
     folder: Path
     channels: tuple[Channel, ...]
     clock: Clock = field(default_factory=Clock)
-    keys: OwnKeys = field(default_factory=OwnKeys)
-    hosted: dict[int, str] = field(default_factory=dict)
-    alarms: tuple[Condition, ...] = ()
+    around: Facts = field(default_factory=lambda: Facts(now=NOW, free=10**9, reserve=0))
     store: SqliteStore = field(init=False)
     watch: Watch = field(init=False)
 
     async def start(self) -> None:
         self.store = await open_store(self.folder, site_key=SITE_KEY, on_broken=lambda _: None, reserve=0)
-        around = Around(
-            addresses=Records(),
-            keys=self.keys,
-            hosted=self.hosted,
-            clock=self.clock,
-            data=self.folder,
-            reserve=0,
-            resting=lambda: 0,
-            conditions=self._alarms,
-        )
+        around = Around(addresses=Records(), clock=self.clock, facts=self._facts)
         self.watch = Watch(self.store, around, Telling(channels=self.channels, host="broker.example"))
 
-    async def _alarms(self) -> tuple[Condition, ...]:
-        return self.alarms
+    async def _facts(self) -> Facts:
+        return replace(self.around, now=self.clock.now())
 
     async def restart(self) -> None:
         await self.store.close()

@@ -7,7 +7,7 @@ import json
 from datetime import timedelta
 from pathlib import Path
 
-from broker.diagnosis.conditions import Facts, conditions
+from broker.diagnosis.conditions import Facts, Term, conditions
 from broker.message import Ball
 from broker.transport.alert_mail import Mail
 from broker.transport.alert_webhook import Webhook
@@ -139,13 +139,15 @@ async def test_a_webhook_is_signed_and_keeps_its_id_when_it_is_tried_again(tmp_p
 
 
 async def test_our_own_missing_certificate_is_told_before_any_message_waits_for_it(tmp_path: Path) -> None:
-    async with webhook_server() as posts, site(tmp_path, Webhook(url=posts.url), hosted={OURS: "987654321"}) as here:
+    async with webhook_server() as posts, site(tmp_path, Webhook(url=posts.url)) as here:
+        missing = Term(whose="987654321", own=True, ends=None, error_id="MB-4104")
+        here.around = Facts(now=NOW, free=9, reserve=1, terms=(missing,))
         await here.watch.look()
         here.clock.later(minutes=2)
         await here.watch.look()
     (opened,) = json.loads(posts.bodies[0])["data"]["opened"]
-    assert opened["problem"] == f"own:certificate:{OURS}"
-    assert str(OURS) in opened["name"]["nb"]
+    assert opened["problem"] == "own:MB-4104:987654321"
+    assert "987654321" in opened["name"]["nb"]
     assert len(posts.bodies) == 1
 
 
@@ -153,11 +155,11 @@ async def test_an_alarm_that_belongs_to_no_message_is_told_at_once_and_when_it_i
     cancelled = {OURS: [NOW - timedelta(minutes=20)]}
     late = Facts(now=NOW, free=9, reserve=1, cancelled=cancelled, resting={"https://x:443": NOW})
     async with webhook_server() as posts, site(tmp_path, Webhook(url=posts.url)) as here:
-        here.alarms = conditions(late)
+        here.around = late
         # A lane that rests is told by its deliveries.
-        assert {each.error_id for each in here.alarms} == {"MB-5103", "MB-3215"}
+        assert {each.error_id for each in conditions(late)} == {"MB-5103", "MB-3215"}
         await here.watch.look()
-        here.alarms = ()
+        here.around = Facts(now=NOW, free=9, reserve=1)
         for _ in range(2):
             here.clock.later(minutes=10)
             await here.watch.look()

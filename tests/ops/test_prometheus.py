@@ -8,6 +8,7 @@ import pytest
 from prometheus_client.metrics_core import Metric
 
 from broker import gauges
+from broker.diagnosis.conditions import Facts, Term
 from broker.telemetry import REGISTRY
 from tests.unit.web.values import NOW
 
@@ -68,7 +69,8 @@ def test_the_check_of_names_sees_a_renamed_metric() -> None:
 
 def test_every_label_of_a_rule_is_one_of_the_metric() -> None:
     gauges.show((), (), (), now=NOW)
-    gauges.surroundings(free=1, reserve=0, resting=0, expiry={"own": None, "partner": None})
+    terms = tuple(Term(whose="1", own=own, ends=None) for own in (True, False))
+    gauges.surroundings(Facts(now=NOW, free=1, reserve=0, terms=terms))
     text = (FOLDER / "alerts.yml").read_text("utf-8")
     labels = {
         name: {label for sample in metric.samples for label in sample.labels}
