@@ -53,8 +53,9 @@ class Alert:
 
     @property
     def her(self) -> int:
-        """Return the counterpart's HER-id."""
-        return int(self.problem.rpartition(":")[2])
+        """Return the counterpart's HER-id; 0 for a problem of our own that is about none."""
+        whose = self.problem.rpartition(":")[2]
+        return int(whose) if whose.isdecimal() else 0
 
     @property
     def error_id(self) -> str:
@@ -84,10 +85,10 @@ class Notice:
         return sha256("\n".join(about or [str(self.at)]).encode()).hexdigest()[:32]
 
 
-def own(what: str, her: int, name: Text, now: datetime) -> Group:
-    """Return a problem of our own: a certificate that ends soon, a disk that fills."""
-    id = f"{_OWN}:{what}:{her}"
-    return Group(id=id, her=her, error_id=None, name=name, ball=Ball.PERSON, count=1, oldest=now)
+def own(error_id: str, whose: str, name: Text, since: datetime) -> Group:
+    """Return a problem of our own: a certificate that ends soon, a disk that fills. `whose`: a HER-id, or a word."""
+    id, her = f"{_OWN}:{error_id}:{whose or '-'}", int(whose) if whose.isdecimal() else 0
+    return Group(id=id, her=her, error_id=None, name=name, ball=Ball.PERSON, count=1, oldest=since)
 
 
 def groups(problems: Iterable[Problem]) -> tuple[Group, ...]:

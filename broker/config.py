@@ -7,7 +7,6 @@ A variable is BROKER_ and the key in capitals; two underscores stand for the dot
 Paths in the file are relative to the file, those in the environment to the working folder. Durations are ISO 8601.
 """
 
-import base64
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -45,6 +44,7 @@ from broker.errors import Misconfigured
 from broker.lookup.files import others_may_read
 from broker.lookup.shipped import shipped
 from broker.lookup.site_key import SITE_KEY
+from broker.lookup.webhook_secrets import read_secrets
 from broker.ports import Keeping, Site
 from broker.retention import Policy
 from broker.retry import BackOff
@@ -233,15 +233,11 @@ def secret(path: Path | None, key: str) -> bytes | None:
     return first
 
 
-def webhook_secret(alerts: Alerts) -> bytes | None:
-    """Return the key that alerts are signed with, or None. Raises Misconfigured."""
-    first = secret(alerts.webhook_secret, "alerts.webhook_secret")
-    if first is None:
-        return None
-    try:
-        return base64.b64decode(first.removeprefix(b"whsec_"), validate=True)
-    except ValueError:
-        raise Misconfigured("must hold whsec_ and base64", where="alerts.webhook_secret") from None
+def alert_secrets(alerts: Alerts) -> tuple[bytes, ...]:
+    """Return the keys that alerts are signed with: none, one, or two while they change. Raises Misconfigured."""
+    if alerts.webhook_secret is None:
+        return ()
+    return read_secrets(alerts.webhook_secret, where="alerts.webhook_secret")
 
 
 _DOOR_PATHS = ("certificate", "key", "client_ca")

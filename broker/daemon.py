@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack
 from ipaddress import ip_network
 
 from broker import __version__, telemetry
-from broker.config import Settings, passphrase, retention_policy, secret, site, webhook_secret
+from broker.config import Settings, alert_secrets, passphrase, retention_policy, secret, site
 from broker.config_tables import Listener
 from broker.errors import Misconfigured, StoreBroken
 from broker.housekeeping import keep_house
@@ -310,7 +310,7 @@ def telling(settings: Settings) -> Telling:
             )
         )
     if told.webhook is not None:
-        channels.append(Webhook(url=told.webhook, secret=webhook_secret(told)))
+        channels.append(Webhook(url=told.webhook, secrets=alert_secrets(told)))
     return Telling(
         channels=tuple(channels), language=told.language, host=settings.host, after=told.after, quiet=told.quiet
     )

@@ -8,6 +8,7 @@ from broker import telemetry
 from broker.diagnosis import causes
 from broker.errors import (
     Conflict,
+    StoreBusy,
     Unknown,
 )
 from broker.lifecycle import ITEM_STOP_POINTS, ItemEvent, ItemStage, advance_item
@@ -61,7 +62,7 @@ async def stored(item_id: str, client: Client, doors: Doors) -> InboxItem:
         telemetry.recorded(changes.events, changes.attempts)
         doors.wake()
         return replace(changes.items[0], version=item.version + 1)
-    raise Conflict("the item kept changing", hint="try again")
+    raise StoreBusy("the item kept changing", error_id=causes.UNEXPECTED, hint="try again")
 
 
 async def verdict(
@@ -93,7 +94,7 @@ async def verdict(
         telemetry.recorded(changes.events, changes.attempts)
         doors.wake()
         return Answered(item=changes.items[0], apprec_message=changes.items[0].apprec_message, replayed=False)
-    raise Conflict("the item kept changing", hint="try again")
+    raise StoreBusy("the item kept changing", error_id=causes.UNEXPECTED, hint="try again")
 
 
 async def content_of(message: Message, item: InboxItem | None, doors: Doors) -> bytes:

@@ -8,10 +8,12 @@ from datetime import datetime
 from hashlib import sha256
 
 from broker import effects, progress, telemetry
+from broker.diagnosis import causes
 from broker.errors import (
     Conflict,
     Denied,
     KeyReused,
+    StoreBusy,
     Unaddressable,
 )
 from broker.lifecycle import ItemEvent, ItemStage, StopPoint, advance_item
@@ -82,7 +84,7 @@ async def accept(raw: bytes, client: Client, doors: Doors, key: str | None = Non
         telemetry.recorded(changes.events, changes.attempts)
         doors.wake()
         return Taken(message=message, deliveries=changes.deliveries, replayed=False)
-    raise Conflict("this MsgId is being taken by another request", hint="post again")
+    raise StoreBusy("this MsgId is being taken by other requests", error_id=causes.UNEXPECTED, hint="post again")
 
 
 async def _under_key(named: bytes, digest: bytes, client: Client, doors: Doors) -> Taken | None:
@@ -287,4 +289,4 @@ async def confirm(client: Client, through: int, doors: Doors) -> int:
         except Stale:
             continue
         return len(settled)
-    raise Conflict("outcomes were changing while they were confirmed", hint="confirm again")
+    raise StoreBusy("outcomes kept changing meanwhile", error_id=causes.UNEXPECTED, hint="confirm again")

@@ -23,13 +23,8 @@ _SHARE: Final = 20  # counting may take one part in so many of the time
 _BEAT: Final = 0.5  # seconds between two looks at the event loop's lag
 _NOTICES: Final = timedelta(minutes=1)  # between two to the same channel, whatever happens
 # Alarms of no message that somebody must hear of. A closed lane is told by its deliveries, a bad file by the log.
-_TOLD: Final = frozenset(
+_OF_ORGANISATIONS: Final = frozenset(
     {
-        causes.CANCELLATION_NOT_COLLECTED,
-        causes.PARTNER_SILENT,
-        causes.CLOCK_OFF,
-        causes.SENDER_HELD,
-        causes.DISK_FULL,
         causes.OWN_EXPIRED,
         causes.OWN_NOT_YET_VALID,
         causes.OWN_WRONG_USAGE,
@@ -37,6 +32,13 @@ _TOLD: Final = frozenset(
         causes.OWN_EXPIRES_SOON,
     }
 )
+_TOLD: Final = _OF_ORGANISATIONS | {
+    causes.CANCELLATION_NOT_COLLECTED,
+    causes.PARTNER_SILENT,
+    causes.CLOCK_OFF,
+    causes.SENDER_HELD,
+    causes.DISK_FULL,
+}
 
 
 class Kept(Protocol):
@@ -190,8 +192,8 @@ def _alarms(conditions: Iterable[Condition], now: datetime) -> Iterable[Group]:
     found: dict[str, Group] = {}
     for condition in conditions:
         if condition.error_id in _TOLD:
-            her = int(condition.about) if condition.about.isdecimal() else 0
-            group = alerts.own(condition.error_id, her, condition.sentence, condition.since or now)
+            whose = f"org-{condition.about}" if condition.error_id in _OF_ORGANISATIONS else condition.about
+            group = alerts.own(condition.error_id, whose, condition.sentence, condition.since or now)
             found.setdefault(group.id, group)
     return found.values()
 

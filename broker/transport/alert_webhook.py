@@ -21,7 +21,7 @@ class Webhook:
 
     name: telemetry.Channel = "webhook"
     url: str = field(repr=False)  # it may hold a secret in its path
-    secret: bytes | None = field(default=None, repr=False)
+    secrets: tuple[bytes, ...] = field(default=(), repr=False)  # two while the receiver changes to the next
 
     async def send(self, notice: Notice) -> None:
         """POST it, following no redirect. Raises AlertFailed for anything but a 2xx."""
@@ -42,8 +42,8 @@ class Webhook:
     def _signature(self, notice: Notice, content: bytes) -> dict[str, str]:
         at = str(int(notice.at.timestamp()))
         headers = {"webhook-id": notice.id, "webhook-timestamp": at}
-        if self.secret is not None:
-            headers["webhook-signature"] = signature([self.secret], notice.id, at, content)
+        if self.secrets:
+            headers["webhook-signature"] = signature(self.secrets, notice.id, at, content)
         return headers
 
 

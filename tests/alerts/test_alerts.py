@@ -124,7 +124,7 @@ async def test_a_channel_that_is_down_is_tried_again_and_the_other_is_not_told_t
 
 async def test_a_webhook_is_signed_and_keeps_its_id_when_it_is_tried_again(tmp_path: Path) -> None:
     key = b"key of the test"
-    async with webhook_server() as posts, site(tmp_path, Webhook(url=posts.url, secret=key)) as here:
+    async with webhook_server() as posts, site(tmp_path, Webhook(url=posts.url, secrets=(key,))) as here:
         await here.stall(1, cause="MB-2003", ball=Ball.PERSON)
         posts.status = 500
         await here.watch.look()
@@ -146,7 +146,8 @@ async def test_our_own_missing_certificate_is_told_before_any_message_waits_for_
         here.clock.later(minutes=2)
         await here.watch.look()
     (opened,) = json.loads(posts.bodies[0])["data"]["opened"]
-    assert opened["problem"] == "own:MB-4104:987654321"
+    assert opened["problem"] == "own:MB-4104:org-987654321"
+    assert opened["herId"] is None
     assert "987654321" in opened["name"]["nb"]
     assert len(posts.bodies) == 1
 
