@@ -1,7 +1,8 @@
 """How journeys and queues look in a terminal. Colours are for terminals alone, and NO_COLOR is kept: rich does both."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from rich import box
@@ -14,6 +15,7 @@ from broker.diagnosis.standing import STOP_POINTS
 from broker.lifecycle import StopPoint
 
 Json = Mapping[str, Any]
+_ALIKE = 3  # rows in a run that differ in their time alone: of more, the middle ones are counted
 _WIDE = 140  # columns: below, a queue shows what one needs to go on and no more
 
 
@@ -88,26 +90,31 @@ class Show:
         self._rows(
             "events",
             ("at", "event", "stop", "error"),
-            message["events"],
-            lambda event: (
-                _time(event["at"]),
-                " ".join(str(part) for part in (event["type"], *event["codes"], event["why"], _actor(event)) if part),
-                event["stopPoint"] or "",
-                event["errorId"] or "",
-            ),
+            [
+                (
+                    _time(event["at"]),
+                    " ".join(
+                        str(each) for each in (event["type"], *event["codes"], event["why"], _actor(event)) if each
+                    ),
+                    event["stopPoint"] or "",
+                    event["errorId"] or "",
+                )
+                for event in message["events"]
+            ],
         )
         self._rows(
             "attempts",
-            ("number", "at", "endpoint", "http", "result", "error"),
-            message["attempts"],
-            lambda attempt: (
-                str(attempt["number"]),
-                _time(attempt["startedAt"]),
-                attempt["endpoint"],
-                str(attempt["httpStatus"] or ""),
-                attempt["result"],
-                attempt["errorId"] or "",
-            ),
+            ("at", "endpoint", "http", "result", "error"),
+            [
+                (
+                    _time(attempt["startedAt"]),
+                    attempt["endpoint"],
+                    str(attempt["httpStatus"] or ""),
+                    attempt["result"],
+                    attempt["errorId"] or "",
+                )
+                for attempt in message["attempts"]
+            ],
         )
 
     def _receiver(self, message: Json, receiver: Json) -> None:
@@ -135,15 +142,20 @@ class Show:
         if receiver.get("alike"):
             self._console.print(f"  {receiver['alike']} {self._say('alike')}: broker problem {receiver['problem']}")
 
-    def _rows(
-        self, title: str, columns: Sequence[str], rows: Sequence[Json], cells: Callable[[Json], Sequence[str]]
-    ) -> None:
-        if rows:
-            table = self._table(*columns)
-            for row in rows:
-                table.add_row(*(escape(str(cell)) for cell in cells(row)))
-            self._console.print(f"\n[bold]{self._say(title)}[/]")
-            self._console.print(table)
+    def _rows(self, title: str, columns: Sequence[str], rows: Sequence[tuple[str, ...]]) -> None:
+        """Print rows that begin with a time. Of many that differ in it alone, the first and the last stand there."""
+        if not rows:
+            return
+        table = self._table(*columns)
+        for _, run in groupby(rows, key=lambda row: row[1:]):
+            alike = list(run)
+            if len(alike) > _ALIKE:
+                more = self._say("more").format(count=len(alike) - 2)
+                alike = [alike[0], ("", f"  {more}", *[""] * (len(columns) - 2)), alike[-1]]
+            for row in alike:
+                table.add_row(*map(escape, row))
+        self._console.print(f"\n[bold]{self._say(title)}[/]")
+        self._console.print(table)
 
     def _table(self, *columns: str) -> Table:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)

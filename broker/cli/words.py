@@ -26,6 +26,7 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "kind": ("slag", "kind"),
     "left": ("dager igjen", "days left"),
     "message": ("Melding", "Message"),
+    "more": ("… {count} like ganger til", "… {count} more of the same"),
     "name": ("navn", "name"),
     "next": ("neste", "next"),
     "none": ("Ingen funn.", "Nothing found."),

@@ -5,13 +5,16 @@ import json
 import socket
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
+from rich.console import Console
 
 from broker.cli import exits
+from broker.cli.show import Show
 from broker.lookup.address_files import AddressFiles
 from broker.lookup.clock import SystemClock
 from broker.lookup.site_key import site_key
@@ -83,6 +86,20 @@ def test_a_message_on_its_way_shows_its_attempts(run: Run, filled: Ids) -> None:
     assert told.exit_code == exits.OK
     assert "https://partner.example.invalid/ebms" in told.stdout
     assert "MB-3211" in told.stdout
+
+
+def test_many_tries_that_are_alike_are_the_first_the_last_and_a_count(run: Run, filled: Ids) -> None:
+    (message,) = map(json.loads, run("show", filled.sent, "--json").stdout.splitlines())
+    (tried,) = message["attempts"]
+    times = [f"2026-11-22T10:{minute:02}:00+00:00" for minute in range(40)]
+    message["attempts"] = [tried | {"startedAt": time, "result": "failed"} for time in times]
+    message["attempts"].append(tried | {"result": "acknowledged"})
+    out = StringIO()
+    Show(Console(file=out, width=160), "en").journeys([message])
+    told = out.getvalue().partition("Attempts")[2]
+    assert "… 38 more of the same" in told
+    assert told.count("failed") == 2
+    assert told.count("acknowledged") == 1
 
 
 def test_a_received_message_shows_its_way_to_the_epj(run: Run, filled: Ids) -> None:
