@@ -188,14 +188,16 @@ def _known_xpath(element: etree._Element) -> str:
     """Return which of the known expressions it is, white space and prefix aside. Raises NotTrusted for any other."""
     _expect_attributes(element, set())
     _expect(element, ())
-    expression = _tokens(element.text or "", {prefix for prefix, uri in element.nsmap.items() if uri == SOAP})
+    # An attribute has no default namespace: that one binds no prefix that the expression could use.
+    prefixes = {prefix for prefix, uri in element.nsmap.items() if prefix and uri == SOAP}
+    expression = _tokens(element.text or "", prefixes)
     for known, tokens in _KNOWN_XPATHS.items():
         if expression == tokens:
             return known
     raise NotTrusted("an XPath that is not the one of ebMS")
 
 
-def _tokens(expression: str, soap_prefixes: Collection[str | None]) -> list[str]:
+def _tokens(expression: str, soap_prefixes: Collection[str]) -> list[str]:
     return [
         f'"{found[1][1:-1]}"' if found[1] else "{soap}actor" if found[2] in soap_prefixes else found[0]
         for found in _TOKEN.finditer(expression)

@@ -100,6 +100,7 @@ SHAPES = (
     ),
     Shape(name="ebms, rsa-sha1", method=RSA_SHA1, digest=SHA1, policy=WITH_SHA1),
     Shape(name="ebms, no KeyInfo", key_info=False),
+    Shape(name="ebms, SOAP is the default namespace too", more=f'xmlns="{names.SOAP}"'),
     Shape(name="document", ours=True, document=True, xpath=None, parts=0),
     Shape(name="document, ISO-8859-1", ours=True, document=True, xpath=None, parts=0, encoding="iso-8859-1"),
     Shape(

@@ -254,3 +254,8 @@ def test_without_a_list_of_the_trusted_the_holder_of_the_certificate_is_named() 
     assert verified.certificate == OTHER.certificate
     with pytest.raises(NotTrusted, match="not the sender's"):
         verify_document(document, trusted=[OURS.certificate])
+
+
+def test_an_envelope_that_binds_soap_to_a_prefix_and_to_the_default_namespace_is_read() -> None:
+    both = replace(SHAPE, more='xmlns="http://schemas.xmlsoap.org/soap/envelope/"')
+    assert verify(PythonXmlsec().sign(both, OURS)).certificate == OURS.certificate
