@@ -101,3 +101,8 @@ operator-speed: setup
 .PHONY: causes
 causes: setup
 	$(BIN)/python -m tests.causes
+
+# Signed messages with one or two changes: none is believed that means something else. SEED=n repeats a run.
+.PHONY: mutants
+mutants: setup system
+	$(BIN)/python -m tests.mutants $(if $(SHORT),--short) $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))

@@ -14,9 +14,9 @@ _SMALL = [number for number in range(3, 2_000, 2) if all(number % divisor for di
 
 
 @cache
-def fixed_key() -> KeyPair:
-    """Return the key pair. It protects nothing: anybody can make it."""
-    chance = Random(8000101)
+def fixed_key(number: int = 8000101, use: Use = Use.ENCRYPT) -> KeyPair:
+    """Return the key pair of that number. It protects nothing: anybody can make it."""
+    chance = Random(number)
     p, q = _prime(chance), _prime(chance)
     private = pow(_EXPONENT, -1, (p - 1) * (q - 1))
     numbers = rsa.RSAPrivateNumbers(
@@ -29,7 +29,7 @@ def fixed_key() -> KeyPair:
         public_numbers=rsa.RSAPublicNumbers(_EXPONENT, p * q),
     )
     key = numbers.private_key()
-    certificate = new_certificate("Fuzz", "314159265", Use.ENCRYPT, NOT_BEFORE, NOT_AFTER, key, serial=8000101)
+    certificate = new_certificate("Fuzz", "314159265", use, NOT_BEFORE, NOT_AFTER, key, serial=number)
     return KeyPair(private_key=key, certificate=certificate)
 
 

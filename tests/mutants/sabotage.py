@@ -1,0 +1,62 @@
+"""The faults that can be planted in the broker's reading of signatures, in this process alone, and must be found."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest import mock
+
+from lxml import etree
+
+from broker.envelope import signature, xml, xmldsig
+from broker.errors import NotTrusted
+from tests.oracles.signature import SABOTAGES as OF_SIGNATURES
+
+
+def _loosely(expression: str) -> str:
+    """Without blanks, capitals, kinds of quotes and prefixes: as one might think that an XPath may be compared."""
+    return re.sub(r"@(?:[\w-]+:)?", "@", re.sub(r"\s", "", expression).lower().replace("'", '"'))
+
+
+def _known_xpath(element: etree._Element) -> str:
+    for known in xmldsig.LEFT_OUT:
+        if _loosely(element.text or "") == _loosely(known):
+            return known
+    raise NotTrusted("an XPath that is not the one of ebMS")
+
+
+def _anywhere(parent: etree._Element, name: str) -> Sequence[etree._Element]:
+    return list(parent.iterdescendants(name))
+
+
+def _any_digest(_: object, __: bytes) -> None:
+    """Any octets will do."""
+
+
+SABOTAGES: dict[str, Callable[[], Any]] = {
+    "loose-xpath": lambda: mock.patch.object(xmldsig, "_known_xpath", _known_xpath),
+    "ignore-uncovered-parts": OF_SIGNATURES["any-parts"],
+    # Two that go together: the elements of ebMS, and the signature, are looked for everywhere.
+    "descendant-search": lambda: _both(mock.patch.object(xml, "children", _anywhere), OF_SIGNATURES["descendant-search"]()),
+    "leave-out-anything": OF_SIGNATURES["leave-out-anything"],
+    "believe-key-info": OF_SIGNATURES["believe-key-info"],
+    "skip-digest-check": OF_SIGNATURES["skip-digest-check"],
+}
+
+
+@contextmanager
+def _both(*planted: Any) -> Iterator[None]:
+    with ExitStack() as stack:
+        for one in planted:
+            stack.enter_context(one)
+        yield
+
+
+@contextmanager
+def sabotage(name: str) -> Iterator[None]:
+    """Plant the fault of that name; none for an empty name."""
+    if not name:
+        yield
+        return
+    with SABOTAGES[name]():
+        yield
