@@ -87,9 +87,7 @@ def in_part(edit: Callable[[bytes, Random], bytes], *, decoded: bool = False) ->
         if not parts[at].body:
             return None
         one = parts[at]
-        parts[at] = (
-            one.carrying(edit(one.decoded, chance)) if decoded else replace(one, body=edit(one.body, chance))
-        )
+        parts[at] = one.carrying(edit(one.decoded, chance)) if decoded else replace(one, body=edit(one.body, chance))
         return original.message.parted(*parts)
 
     return apply
@@ -108,7 +106,7 @@ def _on_wire(edit: Callable[[bytes, Random], bytes]) -> Change:
 
 def _a_value(text: str, chance: Random) -> str:
     """Change one letter of a text or an attribute's value, so that the XML stays well-formed."""
-    found = chance.choice([one for one in _VALUE.finditer(text)])
+    found = chance.choice(list(_VALUE.finditer(text)))
     start, end = found.span(1 if found[1] is not None else 2)
     changed = _letter(text[start:end].encode(), chance).decode()
     return text[:start] + changed + text[end:]
@@ -124,7 +122,9 @@ OPERATORS = (
         Operator(name=f"ill-signed, part: {name}", apply=in_part(_EDITS[name], decoded=True), flaw="parts")
         for name in ("a bit flipped", "bytes inserted")
     ),
-    Operator(name="ill-signed, transformed part: bytes inserted", apply=in_part(_insert, decoded=True), flaw="transform"),
+    Operator(
+        name="ill-signed, transformed part: bytes inserted", apply=in_part(_insert, decoded=True), flaw="transform"
+    ),
     Operator(name="ill-signed, left out: a letter of a value", apply=on_text(_a_value), flaw="left out"),
     Operator(name="ill-signed, policy: a letter of a value", apply=on_text(_a_value), flaw="policy"),
 )

@@ -194,7 +194,14 @@ def _base64_lax(piece: Piece, chance: Random) -> Piece | None:
     if piece.header("Content-Transfer-Encoding").lower() != "base64" or not piece.body:
         return None
     text = b"".join(piece.body.split())
-    forms = (text + b"=", text + b"AAAA", text.rstrip(b"="), text + b"=\r\nAAAA", b"!" + text, text[:8] + b"*" + text[8:])
+    forms = (
+        text + b"=",
+        text + b"AAAA",
+        text.rstrip(b"="),
+        text + b"=\r\nAAAA",
+        b"!" + text,
+        text[:8] + b"*" + text[8:],
+    )
     return replace(piece, body=chance.choice(forms))
 
 

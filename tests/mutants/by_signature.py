@@ -217,7 +217,9 @@ def _value(signature: etree._Element, chance: Random) -> bool:
 def _blanks_of_value(signature: etree._Element, chance: Random) -> bool:
     value = chance.choice(_all(signature, "SignatureValue", "X509Certificate", "Modulus"))
     at = chance.randint(0, len(value.text or ""))
-    value.text = f"{(value.text or '')[:at]}{chance.choice((chr(10), ' ', chr(13) + chr(10), chr(9)))}{(value.text or '')[at:]}"
+    value.text = (
+        f"{(value.text or '')[:at]}{chance.choice((chr(10), ' ', chr(13) + chr(10), chr(9)))}{(value.text or '')[at:]}"
+    )
     return True
 
 
@@ -293,7 +295,9 @@ def _key_name(signature: etree._Element, chance: Random) -> bool:
     homes = _all(signature, "KeyInfo")
     if not homes:
         return False
-    new = etree.Element(ds(chance.choice(("KeyName", "RetrievalMethod", "MgmtData", "X509Data"))), URI="http://x.example/")
+    new = etree.Element(
+        ds(chance.choice(("KeyName", "RetrievalMethod", "MgmtData", "X509Data"))), URI="http://x.example/"
+    )
     new.text = "anyone"
     homes[0].insert(chance.randint(0, len(homes[0])), new)
     return True
@@ -330,6 +334,12 @@ def _changed_text(root: etree._Element, chance: Random) -> bool:
     return True
 
 
+def _canonical(signature: etree._Element) -> bytes:
+    """Return the canonical form of ds:SignedInfo, by the method that it names."""
+    (info,) = _all(signature, "SignedInfo")
+    return c14n(info, exclusive="exc" in (_all(info, "CanonicalizationMethod")[0].get("Algorithm") or ""))
+
+
 def _by_stranger(*, whose: object, sign: bool = True) -> Change:
     """Change a text, put the right digest, sign with a stranger's key; `whose` certificate stands in KeyInfo."""
 
@@ -339,15 +349,12 @@ def _by_stranger(*, whose: object, sign: bool = True) -> Change:
         if signature is None or not _changed_text(root, chance):
             return None
         _redigested(root, original)
+        canonical = _canonical(signature)
         if sign:
             (info,), (value,) = _all(signature, "SignedInfo"), _all(signature, "SignatureValue")
-            told = _all(info, "CanonicalizationMethod")[0].get("Algorithm") or ""
-            canonical = c14n(info, exclusive="exc" in told)
             method = _all(info, "SignatureMethod")[0].get("Algorithm")
             hash_ = hashes.SHA1() if method == RSA_SHA1 else hashes.SHA256()
-            value.text = base64.b64encode(
-                STRANGER.private_key.sign(canonical, padding.PKCS1v15(), hash_)
-            ).decode()
+            value.text = base64.b64encode(STRANGER.private_key.sign(canonical, padding.PKCS1v15(), hash_)).decode()
             for gone in _all(signature, "KeyInfo"):
                 signature.remove(gone)
             if whose is not None:

@@ -242,9 +242,7 @@ OPERATORS = (
     Operator(name="encoding: UTF-8 mark", apply=_reencoded("utf-8", "", mark=b"\xef\xbb\xbf"), harmless=True),
     Operator(name="encoding: ASCII with references", apply=_reencoded("ascii", ""), harmless=True),
     Operator(name="encoding: UTF-8 declared", apply=_reencoded("utf-8", "UTF-8"), harmless=True),
-    Operator(
-        name="encoding: latin-1, all say so", apply=_reencoded("latin-1", "ISO-8859-1", charset="ISO-8859-1")
-    ),
+    Operator(name="encoding: latin-1, all say so", apply=_reencoded("latin-1", "ISO-8859-1", charset="ISO-8859-1")),
     Operator(name="encoding: latin-1, unsaid", apply=_reencoded("latin-1", "")),
     Operator(name="encoding: UTF-8, called latin-1", apply=_reencoded("utf-8", "ISO-8859-1", charset="ISO-8859-1")),
     Operator(name="encoding: UTF-8, its charset lies", apply=_reencoded("utf-8", "", charset="ISO-8859-1")),

@@ -47,6 +47,7 @@ FORGED = {
     "</eb:StatusResponse>",
     "MessageOrder": '<eb:MessageOrder eb:version="2.0"><eb:SequenceNumber>1</eb:SequenceNumber></eb:MessageOrder>',
 }
+_ENTRIES = ("SyncReply", "AckRequested", "Acknowledgment", "ErrorList")  # of a header
 _TRACE = '<t:Trace xmlns:t="urn:trace">way<t:Point/></t:Trace>'
 
 
@@ -310,6 +311,21 @@ def _add_forged_for_next(root: etree._Element, chance: Random) -> bool:
     return True
 
 
+def _add_entry_for_next(root: etree._Element, chance: Random) -> bool:
+    """An entry of ebMS that is not there yet, where it belongs, and left out by the XPath of ebMS."""
+    home, names = chance.choice((
+        (root[0], _ENTRIES),
+        (root[-1], ("Manifest", "StatusRequest", "StatusResponse")),
+    ))  # fmt: skip
+    missing = [name for name in names if home.find(eb(name)) is None]
+    if not missing:
+        return False
+    new = _made(FORGED[chance.choice(missing)])
+    new.set(soap("actor"), chance.choice(_LEFT_OUT))
+    home.append(new)
+    return True
+
+
 def _add_forged_in_trace(root: etree._Element, chance: Random) -> bool:
     trace = _made(_TRACE)
     trace.set(soap("actor"), chance.choice(_LEFT_OUT))
@@ -324,7 +340,8 @@ def _add_forged_in_key_info(root: etree._Element, chance: Random) -> bool:
     if not homes:
         return False
     inside = chance.choice([homes[0], *homes[0].iter(ds("X509Data"), ds("KeyValue"))])
-    inside.insert(chance.randint(0, len(inside)), _forged(chance))
+    new = _made(FORGED[chance.choice(_ENTRIES)]) if chance.random() < 0.5 else _forged(chance)
+    inside.insert(chance.randint(0, len(inside)), new)
     return True
 
 
@@ -400,6 +417,7 @@ _OF_TREE: dict[str, Callable[[etree._Element, Random], bool]] = {
     "mustUnderstand set": _must_understand,
     "forged element of ebMS anywhere": _add_forged,
     "forged element of ebMS for next": _add_forged_for_next,
+    "forged entry of ebMS for next, in its place": _add_entry_for_next,
     "forged element of ebMS in an entry for next": _add_forged_in_trace,
     "entry of others, signed for": _add_trace(("urn:x", "", "urn:oasis:names:tc:ebxml-msg:actor:toPartyMSH")),
     "entry for next removed": _drop_for_next,

@@ -9,6 +9,7 @@ from unittest import mock
 from lxml import etree
 
 from broker.envelope import signature, xml, xmldsig
+from broker.envelope.names import ds
 from broker.errors import NotTrusted
 from tests.oracles.signature import SABOTAGES as OF_SIGNATURES
 
@@ -29,19 +30,10 @@ def _anywhere(parent: etree._Element, name: str) -> Sequence[etree._Element]:
     return list(parent.iterdescendants(name))
 
 
-def _any_digest(_: object, __: bytes) -> None:
-    """Any octets will do."""
-
-
-SABOTAGES: dict[str, Callable[[], Any]] = {
-    "loose-xpath": lambda: mock.patch.object(xmldsig, "_known_xpath", _known_xpath),
-    "ignore-uncovered-parts": OF_SIGNATURES["any-parts"],
-    # Two that go together: the elements of ebMS, and the signature, are looked for everywhere.
-    "descendant-search": lambda: _both(mock.patch.object(xml, "children", _anywhere), OF_SIGNATURES["descendant-search"]()),
-    "leave-out-anything": OF_SIGNATURES["leave-out-anything"],
-    "believe-key-info": OF_SIGNATURES["believe-key-info"],
-    "skip-digest-check": OF_SIGNATURES["skip-digest-check"],
-}
+def _first_found(root: etree._Element) -> etree._Element:
+    for found in root.iter(ds("Signature")):
+        return found
+    raise NotTrusted("the envelope is not signed")
 
 
 @contextmanager
@@ -50,6 +42,19 @@ def _both(*planted: Any) -> Iterator[None]:
         for one in planted:
             stack.enter_context(one)
         yield
+
+
+SABOTAGES: dict[str, Callable[[], Any]] = {
+    "loose-xpath": lambda: mock.patch.object(xmldsig, "_known_xpath", _known_xpath),
+    "ignore-uncovered-parts": OF_SIGNATURES["any-parts"],
+    # Two that go together: the elements of ebMS, and the signature, are looked for everywhere.
+    "descendant-search": lambda: _both(
+        mock.patch.object(xml, "children", _anywhere), mock.patch.object(signature, "_envelope_signature", _first_found)
+    ),
+    "leave-out-anything": OF_SIGNATURES["leave-out-anything"],
+    "believe-key-info": OF_SIGNATURES["believe-key-info"],
+    "skip-digest-check": OF_SIGNATURES["skip-digest-check"],
+}
 
 
 @contextmanager

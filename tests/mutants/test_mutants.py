@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from tests.mutants.__main__ import OPERATORS, SHORT, controls
-from tests.mutants.run import mutant, run
+from tests.mutants.__main__ import SHORT, controls
+from tests.mutants.run import OPERATORS, mutant, run
 from tests.mutants.sabotage import SABOTAGES
 
 
