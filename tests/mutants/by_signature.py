@@ -16,6 +16,7 @@ from broker.envelope import xml
 from broker.envelope.names import DS, ds
 from broker.envelope.xml import c14n
 from broker.envelope.xmldsig import C14N, ENVELOPED, EXC_C14N, RSA_SHA1, RSA_SHA256, SHA1, SHA256, XPATH
+from broker.sealing.keys import KeyPair
 from tests.mutants.judge import covered
 from tests.mutants.message import Message
 from tests.mutants.operator import MAX_BYTES, Change, Operator, elements, on_tree, outside, signature_of
@@ -258,10 +259,8 @@ def _second(signature: etree._Element, chance: Random) -> bool:
 # --- keys ---
 
 
-def _certificate_of(pair: object) -> str:
-    assert pair in (SENDER, STRANGER)
-    chosen = SENDER if pair is SENDER else STRANGER
-    return base64.b64encode(chosen.certificate.public_bytes(Encoding.DER)).decode()
+def _certificate_of(pair: KeyPair) -> str:
+    return base64.b64encode(pair.certificate.public_bytes(Encoding.DER)).decode()
 
 
 def _key_info(signature: etree._Element, chance: Random) -> bool:
@@ -340,7 +339,7 @@ def _canonical(signature: etree._Element) -> bytes:
     return c14n(info, exclusive="exc" in (_all(info, "CanonicalizationMethod")[0].get("Algorithm") or ""))
 
 
-def _by_stranger(*, whose: object, sign: bool = True) -> Change:
+def _by_stranger(*, whose: KeyPair | None, sign: bool = True) -> Change:
     """Change a text, put the right digest, sign with a stranger's key; `whose` certificate stands in KeyInfo."""
 
     def apply(original: Original, chance: Random) -> Message | None:

@@ -237,7 +237,7 @@ def _attribute_prefix(root: etree._Element, chance: Random) -> bool:
     """Give an attribute a namespace, take it away, or give it another; the value stays."""
     one = chance.choice(_with_attributes(root))
     name = etree.QName(chance.choice(list(one.attrib)))
-    namespace = chance.choice(["", *({EB, SOAP, XLINK, "urn:x"} - {name.namespace or ""})])
+    namespace = chance.choice(["", *sorted({EB, SOAP, XLINK, "urn:x"} - {name.namespace or ""})])
     value = one.attrib.pop(name.text)
     one.set(f"{{{namespace}}}{name.localname}" if namespace else name.localname, str(value))
     return True

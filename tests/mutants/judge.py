@@ -200,7 +200,7 @@ def covered(document: xml.Xml, original: Original) -> bytes:
     root = copy.deepcopy(document.root.getroottree()).getroot()
     home = root if original.document else root[0]
     gone = [child for child in home if child.tag == ds("Signature")]
-    transforms = {one.get("Algorithm") or "" for one in meaning_root(original).iter(ds("Transform"))}
+    transforms = {one.get("Algorithm") or "" for one in _signed_info(original).iter(ds("Transform"))}
     if any("xpath" in one for one in transforms):
         gone += [element for element in root.iter("*") if element.get(soap("actor")) in _ACTORS]
     for element in gone:
@@ -210,7 +210,7 @@ def covered(document: xml.Xml, original: Original) -> bytes:
 
 
 @cache
-def meaning_root(original: Original) -> etree._Element:
+def _signed_info(original: Original) -> etree._Element:
     """Return the ds:SignedInfo of an original: its rules, by which its mutants are measured."""
     return next(xml.parse(original.message.root, max_bytes=MAX_BYTES).root.iter(ds("SignedInfo")))
 

@@ -1,7 +1,7 @@
-"""What an operator is: one kind of change, by name. The files by_*.py hold them; their table is in all_operators.py."""
+"""What an operator is: one kind of change, by name. The files by_*.py hold them, run.py has them all."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 
 from lxml import etree
@@ -56,18 +56,6 @@ def on_text(change: Callable[[str, Random], str]) -> Change:
 def on_message(change: Callable[[Message, Random], Message | Wire | None]) -> Change:
     """Return the operator that changes the message as MIME; a document has none."""
     return lambda original, chance: None if original.document else change(original.message, chance)
-
-
-def then(first: Change, second: Change) -> Change:
-    """Return the operator that does both."""
-
-    def apply(original: Original, chance: Random) -> Message | Wire | None:
-        between = first(original, chance)
-        if not isinstance(between, Message):
-            return between
-        return second(replace(original, message=between), chance) or between
-
-    return apply
 
 
 def encoding_of(root: bytes) -> str:
