@@ -16,7 +16,8 @@ _LEFT_OUT = (ACTOR_NEXT, ACTOR_NEXT_MSH)
 _BOUND = f'xmlns:SOAP="{SOAP}" xmlns:eb="{EB}" xmlns:ds="{DS}" xmlns:xlink="{XLINK}"'
 
 # One element of each name of ebMS, saying something else than any original does.
-_STAMP = "<eb:Timestamp>2026-11-22T09:00:00Z</eb:Timestamp><eb:RefToMessageId>forged</eb:RefToMessageId>"
+_ABOUT = "<eb:RefToMessageId>forged</eb:RefToMessageId>"
+_STAMP = f"<eb:Timestamp>2026-11-22T09:00:00Z</eb:Timestamp>{_ABOUT}"
 FORGED = {
     "MessageHeader": '<eb:MessageHeader eb:version="2.0"><eb:CPAId>forged</eb:CPAId></eb:MessageHeader>',
     "From": '<eb:From><eb:PartyId eb:type="HER">8000999</eb:PartyId></eb:From>',
@@ -30,7 +31,7 @@ FORGED = {
     "MessageData": f"<eb:MessageData><eb:MessageId>forged</eb:MessageId>{_STAMP}</eb:MessageData>",
     "MessageId": "<eb:MessageId>forged</eb:MessageId>",
     "Timestamp": "<eb:Timestamp>2026-11-22T09:00:00Z</eb:Timestamp>",
-    "RefToMessageId": "<eb:RefToMessageId>forged</eb:RefToMessageId>",
+    "RefToMessageId": _ABOUT,
     "TimeToLive": "<eb:TimeToLive>2027-11-22T09:00:00Z</eb:TimeToLive>",
     "DuplicateElimination": "<eb:DuplicateElimination/>",
     "Description": '<eb:Description xml:lang="nb">forged</eb:Description>',
@@ -42,9 +43,8 @@ FORGED = {
     "Error": '<eb:Error eb:errorCode="Unknown" eb:severity="Error"/>',
     "Manifest": '<eb:Manifest eb:version="2.0"><eb:Reference xlink:href="cid:forged@x"/></eb:Manifest>',
     "Reference": '<eb:Reference xlink:type="simple" xlink:href="cid:forged@x"/>',
-    "StatusRequest": f'<eb:StatusRequest eb:version="2.0">{_STAMP[45:]}</eb:StatusRequest>',
-    "StatusResponse": f'<eb:StatusResponse eb:version="2.0" eb:messageStatus="Received">{_STAMP[45:]}'
-    "</eb:StatusResponse>",
+    "StatusRequest": f'<eb:StatusRequest eb:version="2.0">{_ABOUT}</eb:StatusRequest>',
+    "StatusResponse": f'<eb:StatusResponse eb:version="2.0" eb:messageStatus="Received">{_ABOUT}</eb:StatusResponse>',
     "MessageOrder": '<eb:MessageOrder eb:version="2.0"><eb:SequenceNumber>1</eb:SequenceNumber></eb:MessageOrder>',
 }
 _ENTRIES = ("SyncReply", "AckRequested", "Acknowledgment", "ErrorList")  # of a header
