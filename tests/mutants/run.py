@@ -179,7 +179,8 @@ def _judged(made: Mutant, tally: Tally, asked: int) -> None:
     changed = changes(made.original, became)
     if changed and (why := excuse(made.original, became, changed)):
         tally.excused[why] += 1
-    elif changed:
+        return
+    if changed:
         tally.findings.append(_finding(made, f"believed, and changed: {'; '.join(changed)}"))
     tally.sync_reply += sync_reply_changed(made.original, became)
     # Every so many, and not the first ones: those would be of the first operators.
