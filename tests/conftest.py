@@ -2,10 +2,25 @@
 
 import os
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 _COMPARING = "tests/schemas/test_differential.py"
+# What measures time, or takes every core: run one after the other, beside nothing else.
+_ALONE = {"bench", "disk", "fuzz", "kill", "partner", "rubbish", "soak", "speed"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "alone: measures time, or takes every core; by the folder that it stands in")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what may not share the machine with another test."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(here).parts[0] in _ALONE:
+            item.add_marker("alone")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -13,7 +28,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None or session.config.option.collectonly:
         return
-    whole = not session.config.args or session.config.args == session.config.getini("testpaths")
+    everything = not session.config.args or session.config.args == session.config.getini("testpaths")
+    whole = everything and session.config.option.markexpr in ("", "not alone")
     done = Counter({outcome: len(reports) for outcome, reports in reporter.stats.items()})
     compared = sum(1 for report in reporter.stats.get("passed", ()) if report.nodeid.startswith(_COMPARING))
     faults = []
