@@ -240,6 +240,7 @@ class Envelope:
     interval: timedelta
     timestamp: datetime
     persist_until: datetime
+    ack_requested: bool = True  # False: best effort, where the HTTP answer is all that comes
     copies: int = 0  # copies that the partner may have read
     acknowledged_at: datetime | None = None
 
@@ -275,6 +276,18 @@ class InboxItem:
     codes_sha256: bytes | None = None  # digest of verdict and codes, to tell a repeat from another verdict
     apprec_message: str | None = None  # our id of the AppRec that answers it
     updated_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payload:
+    """What came in one envelope beside the document of a message: opened, and handed over as it is."""
+
+    message_id: str
+    number: int  # 1 for the first after the document, in the order of the Manifest
+    content_id: str
+    content_type: str  # as the partner labelled it
+    size: int  # bytes
+    body: str  # id of the bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -357,6 +370,10 @@ class EventKind(StrEnum):
     SIGNAL_SENT = "inbound.signal_sent"
     SIGNAL_DROPPED = "inbound.signal_dropped"
     SECURITY = "security"
+    PINGED = "partner.pinged"
+    PARTNER_ASKED = "partner.asked_status"
+    STATUS_ASKED = "message.asked_status"
+    STATUS_TOLD = "message.status_told"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,8 +4,6 @@ Functions here ask the doors and put together what the pure packages decide; eac
 memory for anything that matters: between two writes the process may die, and the next claim goes on from the last.
 """
 
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -15,6 +13,7 @@ from broker.envelope import ebms, mime
 from broker.envelope.ebms_build import build
 from broker.envelope.names import DS
 from broker.envelope.signature import sign_document, sign_with_references
+from broker.envelope.xmldsig import Reference
 from broker.errors import (
     Inconsistent,
     NotTrusted,
@@ -23,12 +22,9 @@ from broker.errors import (
     Refused,
     StoreBusy,
     TransportFailed,
-    Unaddressable,
 )
 from broker.lifecycle import Event, Outcome, Receipt, StopPoint, Transport, allows
 from broker.message import (
-    Attempt,
-    Ball,
     Changes,
     Envelope,
     EventKind,
@@ -42,21 +38,20 @@ from broker.ports import BodyDamaged, Doors, Stale, TransportReply
 from broker.receipts.acknowledgment import digests
 from broker.receipts.no_signal import NoSignal, what_came
 from broker.receipts.signals import read_signal
-from broker.retry import ReceiptPolicy, ReceiptStep
+from broker.retry import ReceiptStep
 from broker.routing import choose
 from broker.routing.choose import Route
 from broker.routing.party import Directory
 from broker.routing.trust import signature_policy
 from broker.sealing import cms
 from broker.sealing.keys import KeyPair
+from broker.tries import Change, acknowledged, clock_policy, copy_sent, refused, taken, try_failed
 
 # A write that lost its race is decided anew; more than a few losses in a row mean a fault of ours.
 RACES = 8
 
 
 # --- the steps of a leased delivery ---
-
-Change = Callable[[Work], Awaitable[Changes | None]]
 
 
 async def proceed(work: Work, doors: Doors) -> None:
@@ -189,14 +184,17 @@ def _seal(
     content_id, eb_id = f"{random.id()}@{site.host}", f"{random.id()}@{site.host}"
     agreement, headers = way.agreement, way.headers
     cipher = cms.Cipher(agreement.cipher)
-    sealed = cms.seal(
-        document,
-        way.recipient,
-        random=random.bytes,
-        key_transport=cms.KeyTransport(agreement.key_transport),
-        cipher=cipher,
-    )
-    part = mime.ciphertext(content_id, sealed, authenticated=cipher.authenticated)
+    if way.recipient is None:
+        sealed, part = document, mime.plaintext(content_id, document)
+    else:
+        sealed = cms.seal(
+            document,
+            way.recipient,
+            random=random.bytes,
+            key_transport=cms.KeyTransport(agreement.key_transport),
+            cipher=cipher,
+        )
+        part = mime.ciphertext(content_id, sealed, authenticated=cipher.authenticated)
     persist_until = now + agreement.persist_duration
     envelope = ebms.Envelope(
         header=ebms.Header(
@@ -213,15 +211,17 @@ def _seal(
             timestamp=now,
             # TimeToLive must end before PersistDuration does (ebMS 2.0, 6.4.6): one second before.
             time_to_live=persist_until - timedelta(seconds=1),
-            duplicate_elimination=True,
+            duplicate_elimination=agreement.ack_requested,
             descriptions=(ebms.system_description(msh=site.software, msh_version=site.version),),
         ),
-        ack_requested=ebms.AckRequested(signed=True),
+        ack_requested=ebms.AckRequested(signed=agreement.ack_signed) if agreement.ack_requested else None,
         sync_reply=agreement.sync,
         manifest=(content_id,),
     )
-    signed, references = sign_with_references(build(envelope), {content_id: sealed}, key)
-    entity = mime.build(signed, (part,), boundary=random.bytes(16).hex(), root_id=eb_id)
+    soap, references = build(envelope), tuple[Reference, ...]()
+    if agreement.signed:
+        soap, references = sign_with_references(soap, {content_id: sealed}, key)
+    entity = mime.build(soap, (part,), boundary=random.bytes(16).hex(), root_id=eb_id)
     body = NewBody(id=random.id(), content=entity.body)
     return Envelope(
         eb_id=eb_id,
@@ -232,7 +232,8 @@ def _seal(
         content_type=entity.content_type,
         body=body.id,
         digests=digests(references),
-        ack_signed=True,
+        ack_requested=agreement.ack_requested,
+        ack_signed=agreement.ack_signed,
         sync=agreement.sync,
         retries=agreement.retries,
         interval=agreement.retry_interval,
@@ -289,7 +290,7 @@ async def deliver(work: Work, doors: Doors) -> Work | None:
         endpoint = choose.endpoint(directory, envelope.to_her)
         body = await doors.store.body(envelope.body)
     except Postponed as why:
-        return await _record(work, _try_failed(why.error_id, None, started, "", doors), doors)
+        return await _record(work, try_failed(why.error_id, None, started, "", doors), doors)
     except BodyDamaged:
         return await _record(work, _hold(causes.BODY_DAMAGED, doors), doors)
     try:
@@ -298,8 +299,8 @@ async def deliver(work: Work, doors: Doors) -> Work | None:
         )
     except TransportFailed as why:
         if not why.maybe_read:
-            return await _record(work, _try_failed(why.error_id, None, started, endpoint, doors), doors)
-        return await _record(work, _copy_sent(why.error_id, None, started, endpoint, doors), doors)
+            return await _record(work, try_failed(why.error_id, None, started, endpoint, doors), doors)
+        return await _record(work, copy_sent(why.error_id, None, started, endpoint, doors), doors)
     return await _record(work, await _judge_reply(work, envelope, reply, directory, started, endpoint, doors), doors)
 
 
@@ -318,16 +319,18 @@ async def _judge_reply(
     """Decide what an HTTP answer means. Only a signal that verifies moves more than the transport clock."""
     status = reply.status
     if status in BACKING_OFF:
-        return _try_failed(causes.ASKED_TO_WAIT, status, started, endpoint, doors)
+        return try_failed(causes.ASKED_TO_WAIT, status, started, endpoint, doors)
     if status >= 500:
-        return _copy_sent(_named(reply, causes.SERVER_ERROR), status, started, endpoint, doors)
+        return copy_sent(_named(reply, causes.SERVER_ERROR), status, started, endpoint, doors)
     if status >= 300:
         page = what_came(reply.content_type, reply.body) is NoSignal.PAGE
-        return _refuse(causes.HTML_REFUSED if page else causes.HTTP_REFUSED, status, started, endpoint, doors)
+        return refused(causes.HTML_REFUSED if page else causes.HTTP_REFUSED, status, started, endpoint, doors)
     if not reply.body:
+        if not envelope.ack_requested:
+            return taken(status, started, endpoint, doors)
         # Nothing to say is right where signals are agreed to come later, and a copy spent where not.
         cause = causes.NO_SIGNAL if envelope.sync else causes.ACKNOWLEDGMENT_AWAITED
-        return _copy_sent(cause, status, started, endpoint, doors)
+        return copy_sent(cause, status, started, endpoint, doors)
     try:
         signal = await doors.cpu(
             read_signal,
@@ -341,15 +344,19 @@ async def _judge_reply(
         )
     except (NotTrusted, Inconsistent) as why:
         telemetry.signal_refused(work.message.id, envelope.eb_id, why)
-        return _copy_sent(causes.ACKNOWLEDGMENT_NOT_TRUSTED, status, started, endpoint, doors, forged=why.why)
+        return copy_sent(causes.ACKNOWLEDGMENT_NOT_TRUSTED, status, started, endpoint, doors, forged=why.why)
     except Refused as why:  # no signal at all: a page in HTML, an answer cut off
         telemetry.signal_refused(work.message.id, envelope.eb_id, why)
-        return _copy_sent(_named(reply, causes.NO_SIGNAL), status, started, endpoint, doors)
+        if not envelope.ack_requested and what_came(reply.content_type, reply.body) is NoSignal.OTHER:
+            return taken(status, started, endpoint, doors)
+        return copy_sent(_named(reply, causes.NO_SIGNAL), status, started, endpoint, doors)
     if signal.acknowledges:
-        return _acknowledge(status, started, endpoint, doors)
+        return acknowledged(status, started, endpoint, doors)
     if signal.refuses:
-        return _refuse(causes.message_error_id(signal.codes[0]), status, started, endpoint, doors, codes=signal.codes)
-    return _copy_sent(causes.NO_SIGNAL, status, started, endpoint, doors)
+        return refused(causes.message_error_id(signal.codes[0]), status, started, endpoint, doors, codes=signal.codes)
+    if not envelope.ack_requested:
+        return taken(status, started, endpoint, doors, warnings=signal.codes)
+    return copy_sent(causes.NO_SIGNAL, status, started, endpoint, doors)
 
 
 def _named(reply: TransportReply, otherwise: str) -> str:
@@ -358,104 +365,6 @@ def _named(reply: TransportReply, otherwise: str) -> str:
 
 
 _NO_SIGNALS = {NoSignal.PAGE: causes.HTML_ANSWERED, NoSignal.FAULT: causes.SOAP_FAULT}
-
-
-def _mender(error_id: str) -> Ball:
-    """Return who can mend what stands in the way; what the EPJ would do to a new document, a person does here."""
-    known = CAUSES.get(error_id)
-    ball = known.ball if known else Ball.PARTNER
-    return Ball.PERSON if ball is Ball.EPJ else ball
-
-
-def _attempt(
-    work: Work, result: str, status: int | None, error_id: str | None, started: datetime, endpoint: str, now: datetime
-) -> Attempt:
-    assert work.envelope is not None
-    return Attempt(
-        delivery_id=work.delivery.id,
-        eb_id=work.envelope.eb_id,
-        number=0,
-        started_at=started,
-        ended_at=now,
-        endpoint=endpoint,
-        http_status=status,
-        result=result,
-        error_id=error_id,
-    )
-
-
-def _copy_sent(
-    cause: str, status: int | None, started: datetime, endpoint: str, doors: Doors, *, forged: str | None = None
-) -> Change:
-    """A copy went out, and no signal to be believed came back. `forged` says why, where one came all the same."""
-
-    async def change(work: Work) -> Changes | None:
-        assert work.envelope is not None
-        now = doors.clock.now()
-        envelope = replace(work.envelope, copies=work.envelope.copies + 1)
-        delivery = progress.sent(work.delivery, envelope, now=now, cause=cause, ball=_mender(cause))
-        fine = cause == causes.ACKNOWLEDGMENT_AWAITED
-        error_id = None if fine else cause
-        events = [
-            effects.event(EventKind.SENT, work, now, error_id=error_id, eb_id=envelope.eb_id, stop_point=StopPoint.K5)
-        ]
-        if forged is not None:
-            events.append(
-                effects.event(EventKind.SECURITY, work, now, why=forged, error_id=cause, eb_id=envelope.eb_id)
-            )
-        attempt = _attempt(work, "sent", status, error_id, started, endpoint, now)
-        return Changes(events=tuple(events), advanced=(delivery,), used=(envelope,), attempts=(attempt,))
-
-    return change
-
-
-def _try_failed(error_id: str, status: int | None, started: datetime, endpoint: str, doors: Doors) -> Change:
-    async def change(work: Work) -> Changes | None:
-        now = doors.clock.now()
-        delivery = progress.failed(
-            work.delivery,
-            error_id,
-            pace=doors.site.back_off,
-            jitter=doors.randomness.jitter(),
-            now=now,
-            ball=_mender(error_id),
-        )
-        event = effects.event(EventKind.FAILED, work, now, error_id=error_id)
-        return Changes(
-            events=(event,),
-            advanced=(delivery,),
-            attempts=(_attempt(work, "failed", status, error_id, started, endpoint, now),),
-        )
-
-    return change
-
-
-def _acknowledge(status: int, started: datetime, endpoint: str, doors: Doors) -> Change:
-    async def change(work: Work) -> Changes | None:
-        assert work.envelope is not None
-        now = doors.clock.now()
-        # The copy and its acknowledgment are one record: K5 and K6 pass together when the signal comes at once.
-        envelope = replace(work.envelope, copies=work.envelope.copies + 1)
-        passed = replace(work, delivery=progress.sent(work.delivery, envelope, now=now), envelope=envelope)
-        item = await doors.store.item(work.message.answers_item) if work.message.answers_item else None
-        changes = effects.acknowledged(passed, envelope, item[1] if item else None, clock_policy(work, doors), now)
-        return replace(changes, attempts=(_attempt(work, "acknowledged", status, None, started, endpoint, now),))
-
-    return change
-
-
-def _refuse(
-    error_id: str, status: int, started: datetime, endpoint: str, doors: Doors, codes: tuple[str, ...] = ()
-) -> Change:
-    async def change(work: Work) -> Changes | None:
-        assert work.envelope is not None
-        now = doors.clock.now()
-        envelope = replace(work.envelope, copies=work.envelope.copies + 1)
-        passed = replace(work, delivery=progress.sent(work.delivery, envelope, now=now), envelope=envelope)
-        changes = effects.refused(passed, envelope, error_id, codes, now)
-        return replace(changes, attempts=(_attempt(work, "refused", status, error_id, started, endpoint, now),))
-
-    return change
 
 
 def _abandon(doors: Doors) -> Change:
@@ -490,11 +399,3 @@ async def await_receipt(work: Work, doors: Doors) -> Work | None:
         return Changes(events=(event,), advanced=(delivery,))
 
     return await _record(work, change, doors)
-
-
-def clock_policy(work: Work, doors: Doors) -> ReceiptPolicy:
-    """Return the receipt policy in force for this delivery."""
-    directory: Directory | None = None
-    with suppress(Unaddressable):
-        directory = doors.addresses.current()
-    return choose.policy_in_force(doors.processes(), directory, work.message, work.delivery)

@@ -72,6 +72,11 @@ def ciphertext(content_id: str, cms: bytes, *, authenticated: bool = False) -> P
     return Part(content_id=content_id, content_type=kind, body=cms, transfer_encoding="base64")
 
 
+def plaintext(content_id: str, document: bytes) -> Part:
+    """Return the part for a document that goes as it is, where an agreement has no encryption."""
+    return Part(content_id=content_id, content_type="application/xml", body=document, transfer_encoding="base64")
+
+
 def build(root: bytes, parts: Sequence[Part], *, boundary: str, root_id: str) -> Entity:
     """Return the entity that carries the envelope `root` and its payloads, root first.
 

@@ -84,6 +84,13 @@ class Verified:
         return self.signature_method == RSA_SHA1 or any(r.digest_method == SHA1 for r in self.references)
 
 
+def is_signed(document: Xml) -> bool:
+    """Say whether an envelope has a ds:Signature where it belongs, in its SOAP:Header. Nothing is believed yet."""
+    return any(
+        child.tag == ds("Signature") for header in document.root if header.tag == soap("Header") for child in header
+    )
+
+
 def sign_envelope(envelope: bytes, parts: Mapping[str, bytes], key: SigningKey) -> bytes:
     """Return the envelope, in UTF-8, with a ds:Signature as last child of its SOAP:Header (ebMS 2.0, 4.1.3).
 

@@ -93,8 +93,9 @@ def check_acknowledgment(received: Envelope, verified: Verified | None, sent: Se
     check_about(received.header, sent)
     if acknowledgment.from_ and her_id(acknowledgment.from_) != sent.to_her:
         raise Inconsistent("from someone else than the receiver", location="//Header/Acknowledgment/From")
-    if sent.ack_signed and verified is None:
-        raise NotTrusted("the Acknowledgment is not signed, and was asked to be")
+    # Where none was asked for, one that proves nothing is worth nothing: any one could have written it.
+    if verified is None and (sent.ack_signed or not sent.ack_requested):
+        raise NotTrusted("the Acknowledgment is not signed, and an unsigned one is not agreed")
     # A set of its own size on both sides: a digest repeated or left out is no proof of the whole.
     told = [(one.uri, one.digest_value) for one in acknowledgment.references]
     kept = [(one.uri, one.value) for one in sent.digests]

@@ -62,7 +62,7 @@ class Route:
     endpoint: str
     agreement: Agreement  # seen from our side
     headers: Headers
-    recipient: Certificate  # the payload is encrypted to it
+    recipient: Certificate | None  # the payload is encrypted to it; None: plaintext is agreed, and the record allows it
     signers: tuple[Certificate, ...]  # who may sign the answer; only those usable now
     receipt: ReceiptPolicy  # the process's, with the chase that the agreement wants
 
@@ -217,11 +217,12 @@ def _route(
     directory: Directory, *, process: Process, function: Function, ours: int, theirs: int, back: bool, now: datetime
 ) -> Route:
     agreement = _agreement(directory, ours, theirs)
+    plain = not agreement.encrypted and Switch.PLAINTEXT in directory.switches(theirs)
     return Route(
         agreement=agreement,
         endpoint=endpoint(directory, theirs),
         headers=_headers(process, function, _terms(agreement, process), from_us=True, back=back),
-        recipient=recipient(directory, theirs, now),
+        recipient=None if plain else recipient(directory, theirs, now),
         signers=signers(directory, theirs, now),
         receipt=_policy(process, agreement),
     )

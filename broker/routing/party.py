@@ -68,6 +68,7 @@ class Agreement:
     encrypted: bool = True  # the payload is a CMS; False only where the partner's record allows plaintext
     ack_requested: bool = True
     ack_signed: bool = True  # ackSignatureRequested
+    payloads: int = 1  # the most that one envelope may carry: the document, and what goes with it
     starts: datetime | None = None  # CPA Start and End: an envelope's Timestamp lies between them
     ends: datetime | None = None
     chase: Chase | None = None

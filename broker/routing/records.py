@@ -20,6 +20,7 @@ from broker.sealing.certificates import load_certificates
 from broker.sealing.cms import Cipher, KeyTransport
 
 _ORGANISATION_NUMBER = re.compile(r"\d{9}")
+MAX_PAYLOADS = 99  # with the envelope itself, as many parts as are read (design, decision 17)
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -54,6 +55,8 @@ def read_party(
         source=source,
     )
     table.done()
+    if Switch.PLAINTEXT not in party.switches and not all(one.encrypted for one in party.agreements):
+        table.wrong("switches", 'with "plaintext-in", or every agreement with encrypted = true')
     if party.endpoint is not None and not _is_endpoint(party.endpoint, plain=Switch.PLAIN_HTTP in party.switches):
         table.wrong(
             "endpoint",
@@ -153,6 +156,7 @@ def _agreement(table: Table, her_id: int) -> Agreement:
         encrypted=table.flag("encrypted", default=defaults.encrypted),
         ack_requested=(wanted := table.flag("ack_requested", default=defaults.ack_requested)),
         ack_signed=table.flag("ack_signed", default=signed and wanted),
+        payloads=table.whole("payloads", defaults.payloads, least=1, most=MAX_PAYLOADS),
         chase=table.choice_or_none("chase", Chase),
         processes=_processes(table.table("process")),
     )

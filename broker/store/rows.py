@@ -214,6 +214,7 @@ def _read_envelope(row: Row) -> Envelope:
     decoded = {
         "digests": read_digests(row["digests"]),
         "ack_signed": bool(row["ack_signed"]),
+        "ack_requested": bool(row["ack_requested"]),
         "sync": bool(row["sync"]),
         "interval": row["interval"] * _MICROSECOND,
         "timestamp": instant(row["timestamp"]),
@@ -227,7 +228,7 @@ ENVELOPE: Table[Envelope] = Table(
     name="envelope",
     columns=(
         *("eb_id", "delivery_id", "cpa_id", "from_her", "to_her", "content_type", "body", "digests", "ack_signed"),
-        *("sync", "retries", "interval", "timestamp", "persist_until", "copies", "acknowledged_at"),
+        *("ack_requested", "sync", "retries", "interval", "timestamp", "persist_until", "copies", "acknowledged_at"),
     ),
     write=_write_envelope,
     read=_read_envelope,

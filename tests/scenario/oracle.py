@@ -22,7 +22,7 @@ from unittest import mock
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from broker import inbound, telemetry
+from broker import inbound, opening, telemetry
 from broker.diagnosis import CAUSES, causes
 from broker.envelope.signature import sign_document
 from broker.errors import NotTrusted, Refused
@@ -293,7 +293,7 @@ def _open_first(came: Any) -> Any:
     """Decrypt before the signature is looked at."""
     doors = _open_first.doors  # type: ignore[attr-defined] # set below
     try:
-        inbound._decrypt(came, doors)
+        opening._decrypt(came, doors)
     except Refused as why:
         raise NotTrusted(why.why) from None
     return _VERIFY(came)

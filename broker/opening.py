@@ -1,0 +1,118 @@
+"""Opening what came: by which rules a payload is decrypted, or taken as it is, and read as a document.
+
+Signature and sender are looked at by now. From here until the document names its sender every fault is the one fault.
+"""
+
+from dataclasses import replace
+
+from broker import telemetry
+from broker.arrivals import Came
+from broker.diagnosis import causes
+from broker.envelope import mime
+from broker.envelope.signature import WITH_SHA1, Verified, verify_document
+from broker.envelope.xml import parse
+from broker.errors import CannotOpen, MimeProblem, NotTrusted, SenderHeld
+from broker.message import PartyRef
+from broker.ports import Doors
+from broker.routing import choose
+from broker.routing.party import Switch
+from broker.routing.trust import signature_policy
+from broker.sealing import cms
+from broker.validation.documents import Judged, judge
+from broker.validation.sentences import fault
+
+
+def open_(came: Came, verified: Verified | None, doors: Doors) -> tuple[bytes, Judged]:
+    """Decrypt and read. Raises CannotOpen for every fault before the document can be read, SenderHeld after too many.
+
+    The count is kept here, in the thread that decrypts: were it kept on the loop, as many as wait for a thread would
+    be opened before the first of them is counted. What nobody signed is not counted: else anybody could have a partner
+    held.
+    """
+    if (end := doors.holds.until(came.from_her, came.at)) is not None:
+        why = "too many ciphertexts of this sender did not open"
+        raise SenderHeld(why, error_id=causes.SENDER_HELD, hint=f"held until {end:%F %T} UTC")
+    try:
+        content = _decrypt(came, doors)
+        judged = judge(
+            content,
+            schemas=doors.schemas(),
+            processes=doors.processes(),
+            codes=doors.codes,
+            environment=doors.site.environment,
+            kind_of=came.directory.kind_of,
+            at=came.at,
+        )
+        if _sender_of(judged) is None:
+            raise CannotOpen("what was opened does not say who it is from")
+        return content, _own_signature(came, content, judged)
+    except CannotOpen:
+        if verified is not None:
+            doors.holds.failed(came.from_her, came.at)
+        raise
+
+
+def _decrypt(came: Came, doors: Doors) -> bytes:
+    payload = came.parts[0].body
+    if not cms.looks_like_cms(payload):  # by what it is: labels are wrong as often as not
+        if Switch.PLAINTEXT not in came.directory.switches(came.from_her):
+            raise CannotOpen("plaintext where ciphertext is agreed")
+        return _unpacked(payload)
+    if not came.agreement.signed:  # before the key: whoever asks it to open something must be known
+        raise NotTrusted("ciphertext under an agreement without signatures is not opened")
+    party = came.directory.party(came.from_her)
+    opened = cms.open_(
+        payload,
+        doors.keys.opening(came.to_her),
+        random=doors.randomness.bytes,
+        allow_3des=party is not None and Switch.TRIPLE_DES in party.switches,
+    )
+    if opened.cipher is cms.Cipher.TRIPLE_DES_CBC:
+        telemetry.outdated("3des", party=came.from_her)
+    return _unpacked(opened.content)
+
+
+def _unpacked(content: bytes) -> bytes:
+    if not mime.looks_like_gzip(content):
+        return content
+    try:
+        return mime.gunzip(content)
+    except MimeProblem:  # by now every fault is the one fault
+        raise CannotOpen("what was opened does not unpack") from None
+
+
+def _sender_of(judged: Judged) -> PartyRef | None:
+    """Return the sender that a document names, if it can be read at all."""
+    document = judged.head or judged.apprec
+    return None if document is None or document.receiver is None else document.sender
+
+
+def _own_signature(came: Came, content: bytes, judged: Judged) -> Judged:
+    """Look at the document's own signature, where there is one; an absent one is fine.
+
+    Where the process agrees on one it is the sender's, and a broken one is the one fault: raises CannotOpen. Where it
+    does not, a broken one is a fault of the document.
+    """
+    if judged.head is None or not judged.head.signed:
+        return judged
+    xml = parse(content, max_bytes=len(content))
+    agreed = judged.process is not None and judged.process.sign_document
+    try:
+        if agreed:
+            trusted = choose.signers(came.directory, came.from_her, came.at)
+            verify_document(xml, trusted=trusted, policy=signature_policy(came.directory, came.from_her, came.at))
+        else:
+            verify_document(xml, trusted=None, policy=WITH_SHA1)
+    except NotTrusted:
+        if agreed:
+            raise CannotOpen("the document's own signature does not hold") from None
+        broken = fault("document.signature", line=None, path="/MsgHead/Signature")
+        return replace(judged, faults=(*judged.faults, broken))
+    return judged
+
+
+def require_sender(came: Came, judged: Judged) -> None:
+    """Check that who is authorised for the envelope is who the document is from. Raises NotTrusted."""
+    sender = _sender_of(judged)
+    if sender is None or sender.her != came.from_her:
+        raise NotTrusted("the document names another sender than the envelope")
