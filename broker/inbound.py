@@ -42,7 +42,7 @@ from broker.message import (
     ReceivedEnvelope,
     Signal,
 )
-from broker.opening import open_, require_sender
+from broker.opening import Opened, open_, refuse_xml_encryption, require_sender
 from broker.ports import BodyDamaged, Doors, Stale
 from broker.receipts.acknowledgment import build_acknowledgment, digests
 from broker.receipts.message_error import build_message_error
@@ -52,7 +52,6 @@ from broker.routing import choose
 from broker.routing.party import Agreement, Directory
 from broker.routing.trust import require_organisation, signature_policy
 from broker.sealing.keys import KeyPair
-from broker.validation.documents import Judged
 
 RACES = 8
 # What is told why it is not taken; all else is a signal, or nothing that the MSH has.
@@ -63,15 +62,16 @@ SMALL = 64 * 1024  # bytes: to read less takes less time than to hand it to a th
 # --- receive ---
 
 
-async def receive(content_type: str, body: bytes, doors: Doors) -> Answer:
+async def receive(content_type: str, body: bytes, doors: Doors, *, transfer_encoding: str = "") -> Answer:
     """Answer one POST of a partner, having committed whatever the answer promises.
 
+    `transfer_encoding` is a Content-Transfer-Encoding among the headers of HTTP, where some peers put it.
     Never raises but StoreBroken: a fault of the message is a signal, a fault of ours is 503 without one.
     """
     try:
         for _ in range(RACES):
             try:
-                return await _receive(content_type, body, doors)
+                return await _receive(content_type, body, transfer_encoding, doors)
             except Stale:
                 continue  # the same envelope, or its delivery, was written by another task: decide anew
         return Answer(status=503, content_type="", body=b"")
@@ -80,14 +80,14 @@ async def receive(content_type: str, body: bytes, doors: Doors) -> Answer:
         return Answer(status=503, content_type="", body=b"")
 
 
-async def _receive(content_type: str, body: bytes, doors: Doors) -> Answer:
+async def _receive(content_type: str, body: bytes, transfer_encoding: str, doors: Doors) -> Answer:
     at = doors.clock.now()
     directory = doors.addresses.current()
     try:
         if len(body) <= SMALL:
-            xml, entity = _read(content_type, body, doors.site.max_envelope)
+            xml, entity = _read(content_type, body, transfer_encoding, doors.site.max_envelope)
         else:
-            xml, entity = await doors.cpu(_read, content_type, body, doors.site.max_envelope)
+            xml, entity = await doors.cpu(_read, content_type, body, transfer_encoding, doors.site.max_envelope)
         header = parse_header(xml)
     except Refused as why:
         telemetry.inbound_refused(code=why.code, why=why.why, location=why.location)
@@ -120,6 +120,7 @@ async def _receive(content_type: str, body: bytes, doors: Doors) -> Answer:
     except Refused as why:
         return await _refuse(came, why, EventKind.INBOUND_REJECTED, doors)
     try:
+        await doors.cpu(refuse_xml_encryption, came.parts)  # its signature, over the plaintext, would tell nothing
         verified = await doors.cpu(_verify, came)
         return await _opened(came, verified, doors)
     except CannotOpen as why:
@@ -129,8 +130,8 @@ async def _receive(content_type: str, body: bytes, doors: Doors) -> Answer:
         return await _refuse(came, why, EventKind.SECURITY, doors)
 
 
-def _read(content_type: str, body: bytes, limit: int) -> tuple[Xml, mime.Parts]:
-    entity = mime.read(content_type, body)
+def _read(content_type: str, body: bytes, transfer_encoding: str, limit: int) -> tuple[Xml, mime.Parts]:
+    entity = mime.read(content_type, body, transfer_encoding=transfer_encoding)
     return parse(entity.root.body, max_bytes=limit), entity
 
 
@@ -151,7 +152,8 @@ def _under_agreement(
         envelope=envelope,
         xml=xml,
         root=entity.root.body,
-        parts=entity.parts,
+        # In the order of the Manifest, which is signed; the order in MIME is not.
+        parts=tuple(sorted(entity.parts, key=lambda part: envelope.manifest.index(part.content_id))),
         from_her=from_her,
         to_her=to_her,
         agreement=choose.agreement_of(directory, cpa_id=header.cpa_id, receiver=to_her, sender=from_her),
@@ -241,7 +243,7 @@ async def _opened(came: Came, verified: Verified | None, doors: Doors) -> Answer
             return await _again(came, known, doors)
         raise NotTrusted("another content under a known eb:MessageId")
     key = doors.keys.signing(came.to_her, came.at)
-    opened, judged, answer = await doors.cpu(_look_into, came, verified, key, doors)
+    opened, answer = await doors.cpu(_look_into, came, verified, key, doors)
     received = ReceivedEnvelope(
         from_her=came.from_her,
         cpa_id=came.agreement.cpa_id,
@@ -252,10 +254,10 @@ async def _opened(came: Came, verified: Verified | None, doors: Doors) -> Answer
         answer=answer,
     )
     evidence = NewBody(id=received.evidence, content=came.root)
-    if judged.kind is Kind.APPREC:
-        changes = await apprec_came(came, judged, opened, doors)
+    if opened.judged.kind is Kind.APPREC:
+        changes = await apprec_came(came, opened.judged, opened.document, doors)
     else:
-        changes = await document_came(came, judged, opened, doors)
+        changes = await document_came(came, opened.judged, opened.document, opened.others, doors)
     later = _later(came, answer, doors)
     received = replace(received, item_id=next((event.item_id for event in changes.events if event.item_id), None))
     changes = replace(
@@ -268,11 +270,11 @@ def _digests_of(parts: tuple[mime.Part, ...]) -> tuple[Digest, ...]:
     return tuple(Digest(uri=cid(part.content_id), method=SHA256, value=sha256(part.body).digest()) for part in parts)
 
 
-def _look_into(came: Came, verified: Verified | None, key: KeyPair, doors: Doors) -> tuple[bytes, Judged, Answer]:
+def _look_into(came: Came, verified: Verified | None, key: KeyPair, doors: Doors) -> tuple[Opened, Answer]:
     """Open the document, and make the Acknowledgment that goes out once all is committed."""
-    opened, judged = open_(came, verified, doors)
-    require_sender(came, judged)
-    return opened, judged, _acknowledge(came, verified, key, doors)
+    opened = open_(came, verified, doors)
+    require_sender(came, opened.judged)
+    return opened, _acknowledge(came, verified, key, doors)
 
 
 def _same(one: tuple[Digest, ...], other: tuple[Digest, ...]) -> bool:

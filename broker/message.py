@@ -287,6 +287,7 @@ class Payload:
     content_id: str
     content_type: str  # as the partner labelled it
     size: int  # bytes
+    sha256: bytes
     body: str  # id of the bytes
 
 
@@ -423,6 +424,7 @@ class Changes:
     events: tuple[NewEvent, ...]  # never empty: what is not worth an event is not worth a write
     bodies: tuple[NewBody, ...] = ()
     messages: tuple[Message, ...] = ()
+    payloads: tuple[Payload, ...] = ()
     deliveries: tuple[Delivery, ...] = ()  # new ones
     advanced: tuple[Delivery, ...] = ()  # known ones, as they shall be
     envelopes: tuple[Envelope, ...] = ()  # new ones

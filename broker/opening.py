@@ -3,12 +3,12 @@
 Signature and sender are looked at by now. From here until the document names its sender every fault is the one fault.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from broker import telemetry
 from broker.arrivals import Came
 from broker.diagnosis import causes
-from broker.envelope import mime
+from broker.envelope import mime, xmlenc
 from broker.envelope.signature import WITH_SHA1, Verified, verify_document
 from broker.envelope.xml import parse
 from broker.errors import CannotOpen, MimeProblem, NotTrusted, SenderHeld
@@ -22,8 +22,26 @@ from broker.validation.documents import Judged, judge
 from broker.validation.sentences import fault
 
 
-def open_(came: Came, verified: Verified | None, doors: Doors) -> tuple[bytes, Judged]:
-    """Decrypt and read. Raises CannotOpen for every fault before the document can be read, SenderHeld after too many.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """The document of an envelope, as it was read, and what came beside it, in the order of the Manifest."""
+
+    document: bytes
+    judged: Judged
+    others: tuple[tuple[mime.Part, bytes], ...]  # as they came, and opened
+
+
+def refuse_xml_encryption(parts: tuple[mime.Part, ...]) -> None:
+    """Raise CannotOpen where a payload is encrypted by XML Encryption, with what it says of itself. No key is used."""
+    for part in parts:
+        if (told := xmlenc.described(part.body)) is not None:
+            raise CannotOpen(f"{told}: it is not opened here, and CMS is to be agreed on")
+
+
+def open_(came: Came, verified: Verified | None, doors: Doors) -> Opened:
+    """Decrypt all payloads; the first that can be read is the document.
+
+    Raises CannotOpen for every fault before the document can be read, SenderHeld after too many.
 
     The count is kept here, in the thread that decrypts: were it kept on the loop, as many as wait for a thread would
     be opened before the first of them is counted. What nobody signed is not counted: else anybody could have a partner
@@ -33,7 +51,32 @@ def open_(came: Came, verified: Verified | None, doors: Doors) -> tuple[bytes, J
         why = "too many ciphertexts of this sender did not open"
         raise SenderHeld(why, error_id=causes.SENDER_HELD, hint=f"held until {end:%F %T} UTC")
     try:
-        content = _decrypt(came, doors)
+        contents = _decrypt_all(came, doors)
+        place, judged = _document(came, contents, doors)
+        content = contents[place]
+        others = tuple((part, came_too) for part, came_too in zip(came.parts, contents, strict=True))
+        others = (*others[:place], *others[place + 1 :])
+        if others and judged.apprec is not None:
+            raise CannotOpen("an AppRec with other payloads beside it: nobody would be given them")
+        return Opened(document=content, judged=_own_signature(came, content, judged), others=others)
+    except CannotOpen:
+        if verified is not None:
+            doors.holds.failed(came.from_her, came.at)
+        raise
+
+
+def _decrypt_all(came: Came, doors: Doors) -> tuple[bytes, ...]:
+    contents: list[bytes] = []
+    for part in came.parts:
+        contents.append(_decrypt(came, part.body, doors))
+        if len(contents) > 1 and sum(map(len, contents)) > doors.site.max_envelope:
+            raise CannotOpen("what was opened is too large altogether")
+    return tuple(contents)
+
+
+def _document(came: Came, contents: tuple[bytes, ...], doors: Doors) -> tuple[int, Judged]:
+    """Return which payload is the document: the first, in the order of the Manifest, that says who it is from."""
+    for place, content in enumerate(contents):
         judged = judge(
             content,
             schemas=doors.schemas(),
@@ -43,17 +86,12 @@ def open_(came: Came, verified: Verified | None, doors: Doors) -> tuple[bytes, J
             kind_of=came.directory.kind_of,
             at=came.at,
         )
-        if _sender_of(judged) is None:
-            raise CannotOpen("what was opened does not say who it is from")
-        return content, _own_signature(came, content, judged)
-    except CannotOpen:
-        if verified is not None:
-            doors.holds.failed(came.from_her, came.at)
-        raise
+        if _sender_of(judged) is not None:
+            return place, judged
+    raise CannotOpen("what was opened does not say who it is from")
 
 
-def _decrypt(came: Came, doors: Doors) -> bytes:
-    payload = came.parts[0].body
+def _decrypt(came: Came, payload: bytes, doors: Doors) -> bytes:
     if not cms.looks_like_cms(payload):  # by what it is: labels are wrong as often as not
         if Switch.PLAINTEXT not in came.directory.switches(came.from_her):
             raise CannotOpen("plaintext where ciphertext is agreed")

@@ -143,6 +143,7 @@ async def seal(work: Work, doors: Doors) -> Work | None:
         addressed = True
         key = doors.keys.signing(message.sender_her, now)
         document = await doors.store.body(message.body)
+        answers = await _answers(work, doors)
     except Postponed as why:
         return await _record(
             work, _park(why, addressed=addressed and isinstance(why, OwnKeyUnusable), doors=doors), doors
@@ -157,6 +158,7 @@ async def seal(work: Work, doors: Doors) -> Work | None:
         way,
         key,
         document,
+        answers,
         sign=process.sign_document and message.kind is Kind.DOCUMENT,
         doors=doors,
         now=now,
@@ -175,8 +177,33 @@ async def seal(work: Work, doors: Doors) -> Work | None:
     return await _record(work, change, doors)
 
 
+async def _answers(work: Work, doors: Doors) -> str | None:
+    """Return the eb:MessageId of what this message answers, where we have it: RefToMessageId (ebMS 2.0, 3.1.6.3).
+
+    Of an AppRec it is the envelope that brought its document, of a business answer the one that brought the document
+    that RefToParent names, from the party that it goes to. A chase may have brought it again: the last counts.
+    """
+    message = work.message
+    if message.answers_item is not None:
+        return await doors.store.last_envelope(message.answers_item)
+    if message.ref_to_parent is None:
+        return None
+    known = await doors.store.inbound(sender_her=work.delivery.receiver_her, msg_id=message.ref_to_parent)
+    if known is None or known[1] is None or known[1].receiver_her != message.sender_her:
+        return None
+    return await doors.store.last_envelope(known[1].id)
+
+
 def _seal(
-    work: Work, way: Route, key: KeyPair, document: bytes, *, sign: bool, doors: Doors, now: datetime
+    work: Work,
+    way: Route,
+    key: KeyPair,
+    document: bytes,
+    answers: str | None,
+    *,
+    sign: bool,
+    doors: Doors,
+    now: datetime,
 ) -> tuple[Envelope, NewBody]:
     message, site, random = work.message, doors.site, doors.randomness
     if sign and DS.encode() not in document:  # a document that is signed already is left alone
@@ -209,6 +236,7 @@ def _seal(
             action=headers.action,
             message_id=eb_id,
             timestamp=now,
+            ref_to_message_id=answers,
             # TimeToLive must end before PersistDuration does (ebMS 2.0, 6.4.6): one second before.
             time_to_live=persist_until - timedelta(seconds=1),
             duplicate_elimination=agreement.ack_requested,

@@ -23,6 +23,7 @@ from broker.message import (
     NewEvent,
     Owed,
     PartnerHold,
+    Payload,
     Signal,
     StoredEvent,
     Verdict,
@@ -277,6 +278,13 @@ ITEM: Table[InboxItem] = Table(
     ),
     write=_write_item,
     read=_read_item,
+)
+
+PAYLOAD: Table[Payload] = Table(
+    name="payload",
+    columns=("message_id", "number", "content_id", "content_type", "size", "sha256", "body"),
+    write=lambda payload: {column: getattr(payload, column) for column in PAYLOAD.columns},
+    read=lambda row: Payload(**row),
 )
 
 SIGNAL: Table[Signal] = Table(

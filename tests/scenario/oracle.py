@@ -293,15 +293,15 @@ def _open_first(came: Any) -> Any:
     """Decrypt before the signature is looked at."""
     doors = _open_first.doors  # type: ignore[attr-defined] # set below
     try:
-        opening._decrypt(came, doors)
+        opening._decrypt_all(came, doors)
     except Refused as why:
         raise NotTrusted(why.why) from None
     return _VERIFY(came)
 
 
-async def _remember_doors(content_type: str, body: bytes, doors: Any) -> Answer:
+async def _remember_doors(content_type: str, body: bytes, transfer_encoding: str, doors: Any) -> Answer:
     _open_first.doors = doors  # type: ignore[attr-defined] # read above
-    return await _RECEIVE(content_type, body, doors)
+    return await _RECEIVE(content_type, body, transfer_encoding, doors)
 
 
 _VERIFY, _RECEIVE = inbound._verify, inbound._receive

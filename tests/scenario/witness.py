@@ -38,6 +38,7 @@ LAYERS: Mapping[tuple[str, str], str] = {
     ("broker.sealing.cms", ""): "cms",
     ("broker.sealing.ber", ""): "cms",
     ("broker.opening", "open_"): "document",
+    ("broker.opening", "_document"): "document",
     ("broker.opening", "_own_signature"): "document",
     ("broker.receipts.acknowledgment", ""): "receipt matching",
     ("broker.receipts.message_error", ""): "receipt matching",

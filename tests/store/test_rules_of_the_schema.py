@@ -87,6 +87,7 @@ ROWS: dict[str, dict[str, Any]] = {
         "content_id": "a@b",
         "content_type": "application/pdf",
         "size": 1,
+        "sha256": bytes(32),
         "body": "body",
     },
     "alert": {
@@ -134,6 +135,7 @@ FORBIDDEN: list[tuple[str, dict[str, Any]]] = [
     ("envelope", {"ack_requested": 0, "ack_signed": 1}),
     ("payload", {"number": 0}),
     ("payload", {"size": -1}),
+    ("payload", {"sha256": b"short"}),
     ("message", {"sha256": b"short"}),
     ("message", {"size": -1}),
     ("message", {"key_sha256": b"short"}),

@@ -15,10 +15,13 @@ CREATE TABLE payload (
     content_id   TEXT NOT NULL,
     content_type TEXT NOT NULL,
     size         INTEGER NOT NULL CHECK (size >= 0), -- bytes, opened
+    sha256       BLOB NOT NULL CHECK (length(sha256) = 32),
     body         TEXT NOT NULL REFERENCES body (id),
     PRIMARY KEY (message_id, number)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX payload_body ON payload (body);
+-- By which envelopes an item came: its receipt, and a business answer, refer to the last of them.
+CREATE INDEX received_item ON received (item_id) WHERE item_id IS NOT NULL;
 CREATE TRIGGER payload_fixed BEFORE UPDATE ON payload BEGIN SELECT RAISE(ABORT, 'a payload never changes'); END;
 CREATE TRIGGER payload_kept BEFORE DELETE ON payload BEGIN SELECT RAISE(ABORT, 'a payload is never deleted'); END;
 
