@@ -46,7 +46,7 @@ def test_all_commands_are_there() -> None:
         ("check",),
         ("backup",),
         ("restore",),
-        *((name,) for name in ("hold", "release", "retry", "close", "retention")),
+        *((name,) for name in ("hold", "release", "retry", "close", "message-status", "retention")),
         ("webhooks",),
     }
 
