@@ -49,6 +49,7 @@ from broker.receipts.signals import check_signal
 from broker.retry import back_off
 from broker.routing import choose
 from broker.routing.party import Directory, Switch
+from broker.routing.profile import DEFAULT, Profile
 from broker.routing.trust import require_organisation, signature_policy
 from broker.sealing import cms
 from broker.sealing.keys import KeyPair
@@ -102,11 +103,11 @@ async def _receive(content_type: str, body: bytes, doors: Doors) -> Answer:
         telemetry.inbound_refused(code=why.code, why=why.why, location=why.location)
         if header.kind is not ebms.Kind.USER_MESSAGE:
             return _nothing_to_say()  # a fault in a signal is never answered by a signal
-        return _told_at_once(header, why, doors, at)
+        return _told_at_once(header, why, _profile(directory, header), doors, at)
     if envelope.kind in (ebms.Kind.ACKNOWLEDGMENT, ebms.Kind.MESSAGE_ERROR):
         return await _signal(came, doors)
     if envelope.kind is ebms.Kind.PING:
-        return _pong(header, doors, at)
+        return _pong(header, came.profile, doors, at)
     if envelope.kind is not ebms.Kind.USER_MESSAGE:
         return _nothing_to_say()
     try:
@@ -337,9 +338,10 @@ def _acknowledge(came: Came, verified: Verified, key: KeyPair, doors: Doors) -> 
         verified.references,
         message_id=_signal_id(doors),
         timestamp=came.at,
-        descriptions=_descriptions(doors),
+        descriptions=_descriptions(came.profile, doors),
+        form=came.profile.signals,
     )
-    return _as_answer(sign_envelope(build(envelope), {}, key))
+    return _as_answer(sign_envelope(build(envelope, actor=came.profile.actor), {}, key))
 
 
 def _as_answer(envelope: bytes) -> Answer:
@@ -350,7 +352,14 @@ def _signal_id(doors: Doors) -> str:
     return f"{doors.randomness.id()}@{doors.site.host}"
 
 
-def _descriptions(doors: Doors) -> tuple[ebms.Description, ...]:
+def _profile(directory: Directory, header: ebms.Header) -> Profile:
+    """Return how whoever says to be the sender wants to be answered."""
+    return DEFAULT if header.from_her is None else directory.profile(header.from_her)
+
+
+def _descriptions(profile: Profile, doors: Doors) -> tuple[ebms.Description, ...]:
+    if not profile.describe_msh:
+        return ()
     return (ebms.system_description(msh=doors.site.software, msh_version=doors.site.version),)
 
 
@@ -404,18 +413,29 @@ def _fault(why: Refused) -> Answer:
     return Answer(status=400, content_type="text/xml; charset=UTF-8", body=build_fault(code, why.why))
 
 
-def _told_at_once(header: ebms.Header, why: Refused, doors: Doors, at: datetime) -> Answer:
+def _told_at_once(header: ebms.Header, why: Refused, profile: Profile, doors: Doors, at: datetime) -> Answer:
     """Refuse where no agreement gives an address to trust: the answer goes back the way the question came."""
     error = build_message_error(
-        header, why, message_id=_signal_id(doors), timestamp=at, descriptions=_descriptions(doors)
+        header,
+        why,
+        message_id=_signal_id(doors),
+        timestamp=at,
+        descriptions=_descriptions(profile, doors),
+        form=profile.signals,
     )
     return _as_answer(build(error))
 
 
-def _pong(header: ebms.Header, doors: Doors, at: datetime) -> Answer:
-    """Answer a Ping (ebMS 2.0, 8.2): it says that we are here, and nothing else."""
+def _pong(header: ebms.Header, profile: Profile, doors: Doors, at: datetime) -> Answer:
+    """Answer a Ping (ebMS 2.0, 8.2): it says that we are here, and what we are."""
     pong = answer_header(
-        header, ebms.Kind.PONG, message_id=_signal_id(doors), timestamp=at, ref_to_message_id=header.message_id
+        header,
+        ebms.Kind.PONG,
+        message_id=_signal_id(doors),
+        timestamp=at,
+        ref_to_message_id=header.message_id,
+        descriptions=_descriptions(profile, doors),
+        form=profile.signals,
     )
     return _as_answer(build(ebms.Envelope(header=pong)))
 
@@ -426,7 +446,12 @@ async def _refuse(came: Came, why: Refused, kind: EventKind, doors: Doors, *, er
     Nothing of a refused envelope is remembered: the same one, mended or not, is judged afresh.
     """
     error = build_message_error(
-        came.envelope.header, why, message_id=_signal_id(doors), timestamp=came.at, descriptions=_descriptions(doors)
+        came.envelope.header,
+        why,
+        message_id=_signal_id(doors),
+        timestamp=came.at,
+        descriptions=_descriptions(came.profile, doors),
+        form=came.profile.signals,
     )
     answer = _as_answer(await doors.cpu(sign_envelope, build(error), {}, doors.keys.signing(came.to_her, came.at)))
     event = event_of(kind, came, why=why.why, codes=(why.code,), error_id=error_id)

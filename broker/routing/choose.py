@@ -18,6 +18,7 @@ from broker.message import Delivery, Message
 from broker.retry import ReceiptPolicy
 from broker.routing.party import Agreement, Directory, PartyKind, Switch, Terms
 from broker.routing.process import Function, Process, Processes
+from broker.routing.profile import Profile
 from broker.routing.records import is_loopback
 from broker.sealing.certificates import Reason, Use, usable
 
@@ -64,6 +65,7 @@ class Route:
     headers: Headers
     recipient: Certificate  # the payload is encrypted to it
     signers: tuple[Certificate, ...]  # who may sign the answer; only those usable now
+    profile: Profile  # how the partner's engine wants it said
     receipt: ReceiptPolicy  # the process's, with the chase that the agreement wants
 
 
@@ -223,6 +225,7 @@ def _route(
         headers=_headers(process, function, _terms(agreement, process), from_us=True, back=back),
         recipient=recipient(directory, theirs, now),
         signers=signers(directory, theirs, now),
+        profile=directory.profile(theirs),
         receipt=_policy(process, agreement),
     )
 
