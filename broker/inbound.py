@@ -43,7 +43,7 @@ from broker.message import (
     Signal,
 )
 from broker.ports import BodyDamaged, Doors, Stale
-from broker.receipts.acknowledgment import answer_header, build_acknowledgment, digests
+from broker.receipts.acknowledgment import SignalForm, answer_header, build_acknowledgment, digests
 from broker.receipts.message_error import build_message_error
 from broker.receipts.signals import check_signal
 from broker.retry import back_off
@@ -103,11 +103,13 @@ async def _receive(content_type: str, body: bytes, doors: Doors) -> Answer:
         telemetry.inbound_refused(code=why.code, why=why.why, location=why.location)
         if header.kind is not ebms.Kind.USER_MESSAGE:
             return _nothing_to_say()  # a fault in a signal is never answered by a signal
-        return _told_at_once(header, why, _profile(directory, header), doors, at)
+        return _told_at_once(header, why, directory, doors, at)
     if envelope.kind in (ebms.Kind.ACKNOWLEDGMENT, ebms.Kind.MESSAGE_ERROR):
         return await _signal(came, doors)
     if envelope.kind is ebms.Kind.PING:
         return _pong(header, came.profile, doors, at)
+    if envelope.kind is ebms.Kind.PONG:
+        telemetry.pong(party=came.from_her, eb_id=header.ref_to_message_id)
     if envelope.kind is not ebms.Kind.USER_MESSAGE:
         return _nothing_to_say()
     try:
@@ -338,8 +340,7 @@ def _acknowledge(came: Came, verified: Verified, key: KeyPair, doors: Doors) -> 
         verified.references,
         message_id=_signal_id(doors),
         timestamp=came.at,
-        descriptions=_descriptions(came.profile, doors),
-        form=came.profile.signals,
+        form=_form(came.profile, doors),
     )
     return _as_answer(sign_envelope(build(envelope, actor=came.profile.actor), {}, key))
 
@@ -352,15 +353,8 @@ def _signal_id(doors: Doors) -> str:
     return f"{doors.randomness.id()}@{doors.site.host}"
 
 
-def _profile(directory: Directory, header: ebms.Header) -> Profile:
-    """Return how whoever says to be the sender wants to be answered."""
-    return DEFAULT if header.from_her is None else directory.profile(header.from_her)
-
-
-def _descriptions(profile: Profile, doors: Doors) -> tuple[ebms.Description, ...]:
-    if not profile.describe_msh:
-        return ()
-    return (ebms.system_description(msh=doors.site.software, msh_version=doors.site.version),)
+def _form(profile: Profile, doors: Doors) -> SignalForm:
+    return profile.signals(software=doors.site.software, version=doors.site.version)
 
 
 def _later(came: Came, doors: Doors) -> tuple[Signal, ...]:
@@ -413,16 +407,10 @@ def _fault(why: Refused) -> Answer:
     return Answer(status=400, content_type="text/xml; charset=UTF-8", body=build_fault(code, why.why))
 
 
-def _told_at_once(header: ebms.Header, why: Refused, profile: Profile, doors: Doors, at: datetime) -> Answer:
+def _told_at_once(header: ebms.Header, why: Refused, directory: Directory, doors: Doors, at: datetime) -> Answer:
     """Refuse where no agreement gives an address to trust: the answer goes back the way the question came."""
-    error = build_message_error(
-        header,
-        why,
-        message_id=_signal_id(doors),
-        timestamp=at,
-        descriptions=_descriptions(profile, doors),
-        form=profile.signals,
-    )
+    form = _form(DEFAULT if header.from_her is None else directory.profile(header.from_her), doors)
+    error = build_message_error(header, why, message_id=_signal_id(doors), timestamp=at, form=form)
     return _as_answer(build(error))
 
 
@@ -434,8 +422,7 @@ def _pong(header: ebms.Header, profile: Profile, doors: Doors, at: datetime) -> 
         message_id=_signal_id(doors),
         timestamp=at,
         ref_to_message_id=header.message_id,
-        descriptions=_descriptions(profile, doors),
-        form=profile.signals,
+        form=_form(profile, doors),
     )
     return _as_answer(build(ebms.Envelope(header=pong)))
 
@@ -445,14 +432,8 @@ async def _refuse(came: Came, why: Refused, kind: EventKind, doors: Doors, *, er
 
     Nothing of a refused envelope is remembered: the same one, mended or not, is judged afresh.
     """
-    error = build_message_error(
-        came.envelope.header,
-        why,
-        message_id=_signal_id(doors),
-        timestamp=came.at,
-        descriptions=_descriptions(came.profile, doors),
-        form=came.profile.signals,
-    )
+    form = _form(came.profile, doors)
+    error = build_message_error(came.envelope.header, why, message_id=_signal_id(doors), timestamp=came.at, form=form)
     answer = _as_answer(await doors.cpu(sign_envelope, build(error), {}, doors.keys.signing(came.to_her, came.at)))
     event = event_of(kind, came, why=why.why, codes=(why.code,), error_id=error_id)
     return await _commit(came, Changes(events=(event,), signals=_later(came, doors)), answer, doors)

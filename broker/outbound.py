@@ -214,9 +214,7 @@ def _seal(
             # TimeToLive must end before PersistDuration does (ebMS 2.0, 6.4.6): one second before.
             time_to_live=persist_until - timedelta(seconds=1),
             duplicate_elimination=True,
-            descriptions=(
-                (ebms.system_description(msh=site.software, msh_version=site.version),) if profile.describe_msh else ()
-            ),
+            descriptions=profile.descriptions(software=site.software, version=site.version),
         ),
         ack_requested=ebms.AckRequested(signed=True),
         sync_reply=agreement.sync,

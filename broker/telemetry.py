@@ -307,6 +307,11 @@ def inbound_refused(*, code: str, why: str, location: str) -> None:
     _emit("warning", "inbound.refused", ebms_code=code, why=why, location=location or None)
 
 
+def pong(*, party: int, eb_id: str | None) -> None:
+    """A partner answered a Ping of ours, the eb:MessageId of which it names, with a POST of its own."""
+    _emit("info", "inbound.pong", party=party, eb_id=eb_id)
+
+
 def outdated(algorithm: Literal["sha1", "3des"], *, party: int) -> None:
     """What came from a partner rests on an algorithm that only a switch in its record allows: to be ended."""
     _OUTDATED.labels(algorithm=algorithm).inc()

@@ -27,6 +27,7 @@ class SignalForm:
     service_type: str | None = None
     roles: bool = False
     reference: bool = True
+    descriptions: tuple[Description, ...] = ()
 
 
 USUAL = SignalForm()
@@ -44,7 +45,6 @@ def answer_header(
     message_id: str,
     timestamp: datetime,
     ref_to_message_id: str | None,
-    descriptions: tuple[Description, ...] = (),
     form: SignalForm = USUAL,
 ) -> Header:
     """Return the header of a signal that answers `received`: same agreement and conversation, parties swapped."""
@@ -61,7 +61,7 @@ def answer_header(
         message_id=message_id,
         timestamp=timestamp,
         ref_to_message_id=ref_to_message_id,
-        descriptions=descriptions,
+        descriptions=form.descriptions,
     )
 
 
@@ -71,7 +71,6 @@ def build_acknowledgment(
     *,
     message_id: str,
     timestamp: datetime,
-    descriptions: tuple[Description, ...] = (),
     form: SignalForm = USUAL,
 ) -> Envelope:
     """Return the Acknowledgment of an envelope that is on disk (ebMS 2.0, 6.3.2). The caller signs and sends it.
@@ -85,7 +84,6 @@ def build_acknowledgment(
             message_id=message_id,
             timestamp=timestamp,
             ref_to_message_id=received.message_id if form.reference else None,
-            descriptions=descriptions,
             form=form,
         ),
         acknowledgment=Acknowledgment(

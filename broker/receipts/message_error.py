@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from broker.envelope.ebms import Description, EbError, Envelope, ErrorList, Header, Kind, Severity
+from broker.envelope.ebms import EbError, Envelope, ErrorList, Header, Kind, Severity
 from broker.errors import Inconsistent, NotTrusted, Refused
 from broker.message import Envelope as Sent
 from broker.receipts.acknowledgment import USUAL, SignalForm, answer_header, check_about
@@ -24,7 +24,6 @@ def build_message_error(
     *,
     message_id: str,
     timestamp: datetime,
-    descriptions: tuple[Description, ...] = (),
     form: SignalForm = USUAL,
 ) -> Envelope:
     """Return the MessageError that tells the sender of `received` why it was refused (4.2.3).
@@ -45,7 +44,6 @@ def build_message_error(
             message_id=message_id,
             timestamp=timestamp,
             ref_to_message_id=received.message_id,
-            descriptions=descriptions,
             form=form,
         ),
         error_list=ErrorList(errors=(error,)),

@@ -7,7 +7,7 @@ What is missing or unusable raises Postponed with an error id of the catalogue: 
 when the record does.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -213,6 +213,15 @@ def plain_http_allowed(directory: Directory, url: str) -> bool:
     return is_loopback(url) or any(
         party.endpoint == url and Switch.PLAIN_HTTP in party.switches for party in directory.parties.values()
     )
+
+
+def tls_pins(directory: Directory) -> Mapping[str, frozenset[str]]:
+    """Return the keys that the server at an endpoint may have, where a record that names the endpoint pins any."""
+    pins: dict[str, frozenset[str]] = {}
+    for party in directory.parties.values():
+        if party.endpoint is not None and party.tls_pins:
+            pins[party.endpoint] = pins.get(party.endpoint, frozenset()) | party.tls_pins
+    return pins
 
 
 def _route(

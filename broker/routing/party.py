@@ -91,6 +91,7 @@ class Party:
     encryption: tuple[Certificate, ...] = ()
     agreements: tuple[Agreement, ...] = ()
     switches: frozenset[Switch] = frozenset()
+    tls_pins: frozenset[str] = frozenset()  # SHA-256 of the keys that its server may have, hex; empty: any trusted
     receipt_on: ReceiptOn = ReceiptOn.WORD
     profile: Profile | None = None  # None: the parent's, or the default
     source: str = ""  # the file that it stands in

@@ -8,6 +8,7 @@ message, what is signed) is not said here either.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from broker.envelope.ebms import Description, system_description
 from broker.errors import Misconfigured
 from broker.receipts.acknowledgment import SignalForm
 from broker.routing.tables import read_toml
@@ -28,12 +29,18 @@ class Profile:
     describe_msh: bool = True  # Description with the MSH's name and version (HIS 1210)
     unsigned_errors: bool = True  # an unsigned MessageError counts, in the HTTP answer over an authenticated channel
 
-    @property
-    def signals(self) -> SignalForm:
-        """Return how our signals are said."""
+    def signals(self, *, software: str, version: str) -> SignalForm:
+        """Return how our signals are said, by the software of that name and version."""
         return SignalForm(
-            service_type=self.signal_service_type, roles=self.roles_on_signals, reference=self.ref_in_acknowledgment
+            service_type=self.signal_service_type,
+            roles=self.roles_on_signals,
+            reference=self.ref_in_acknowledgment,
+            descriptions=self.descriptions(software=software, version=version),
         )
+
+    def descriptions(self, *, software: str, version: str) -> tuple[Description, ...]:
+        """Return what says who we are, on every envelope."""
+        return (system_description(msh=software, msh_version=version),) if self.describe_msh else ()
 
 
 DEFAULT = Profile()

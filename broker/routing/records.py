@@ -20,6 +20,7 @@ from broker.sealing.certificates import load_certificates
 from broker.sealing.cms import Cipher, KeyTransport
 
 _ORGANISATION_NUMBER = re.compile(r"\d{9}")
+_PIN = re.compile(r"[0-9A-Fa-f]{64}")
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -49,6 +50,7 @@ def read_party(
         encryption=_certificates(table, "encryption", load_pem),
         agreements=_agreements(table, her_id),
         switches=_words(table, "switches", Switch),
+        tls_pins=_pins(table),
         receipt_on=table.choice("receipt_on", ReceiptOn, ReceiptOn.WORD),
         profile=_profile(table, profiles or {}),
         source=source,
@@ -59,6 +61,8 @@ def read_party(
             "endpoint",
             'an address such as "https://host/ebms"; http:// only on this machine, or with switches = ["plain-http"]',
         )
+    if party.tls_pins and (party.endpoint is None or not party.endpoint.startswith("https:")):
+        table.wrong("tls_pins", "left out where the record has no https:// endpoint of its own: a pin goes with one")
     if party.person and party.parent is None:
         table.wrong("parent", "the HER-id of the organisation that the health professional belongs to")
     return party
@@ -229,6 +233,13 @@ def _words(table: Table, key: str, kind: type[Switch]) -> frozenset[Switch]:
     if not known.keys() >= set(words):
         table.wrong(key, "a list of: " + ", ".join(f'"{word}"' for word in known))
     return frozenset(known[word] for word in words)
+
+
+def _pins(table: Table) -> frozenset[str]:
+    pins = table.texts("tls_pins", default=())
+    if not all(_PIN.fullmatch(pin) for pin in pins):
+        table.wrong("tls_pins", 'a list of SHA-256 digests in hex, such as ["9f86...0a08"]: see broker ping')
+    return frozenset(pin.lower() for pin in pins)
 
 
 def _is_endpoint(endpoint: str, *, plain: bool) -> bool:

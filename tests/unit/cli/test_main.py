@@ -48,6 +48,7 @@ def test_all_commands_are_there() -> None:
         ("restore",),
         *((name,) for name in ("hold", "release", "retry", "close", "retention")),
         ("webhooks",),
+        ("ping",),
     }
 
 
