@@ -34,6 +34,7 @@ from broker.message import (
     Answer,
     Changes,
     Digest,
+    Direction,
     EventKind,
     Kind,
     NewBody,
@@ -50,8 +51,9 @@ from broker.retry import back_off
 from broker.routing import choose
 from broker.routing.party import Directory, Switch
 from broker.routing.profile import DEFAULT, Profile
-from broker.routing.trust import require_organisation, signature_policy
+from broker.routing.trust import ended, require_organisation, signature_policy
 from broker.sealing import cms
+from broker.sealing.algorithms import allowed
 from broker.sealing.keys import KeyPair
 from broker.validation.documents import Judged, judge
 from broker.validation.sentences import fault
@@ -273,13 +275,13 @@ def _decrypt(came: Came, doors: Doors) -> bytes:
     payload = came.parts[0].body
     if not cms.looks_like_cms(payload):
         raise CannotOpen("plaintext where ciphertext is agreed")
-    party = came.directory.party(came.from_her)
-    opened = cms.open_(
-        payload,
-        doors.keys.opening(came.to_her),
-        random=doors.randomness.bytes,
-        allow_3des=party is not None and Switch.TRIPLE_DES in party.switches,
-    )
+    on = came.at.date()
+    triple_des = allowed(cms.Cipher.TRIPLE_DES_CBC.oid, Direction.IN, on, came.directory.in_force(came.from_her, on))
+    try:
+        keys = doors.keys.opening(came.to_her)
+        opened = cms.open_(payload, keys, random=doors.randomness.bytes, allow_3des=triple_des)
+    except CannotOpen as why:
+        raise CannotOpen(why.why + ended(came.directory, came.from_her, Switch.TRIPLE_DES, came.at)) from None
     if opened.cipher is cms.Cipher.TRIPLE_DES_CBC:
         telemetry.outdated("3des", party=came.from_her)
     if not mime.looks_like_gzip(opened.content):

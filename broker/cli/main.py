@@ -14,6 +14,7 @@ import click
 
 from broker.cli import act_commands, exits, reading_commands, service_commands
 from broker.cli.alerts_commands import alerts
+from broker.cli.algorithms_command import algorithms
 from broker.cli.certificate_commands import certificates
 from broker.cli.common import CONFIG, Said, console, fail
 from broker.cli.ping_command import ping
@@ -203,6 +204,7 @@ main.add_command(certificates)
 main.add_command(alerts)
 main.add_command(webhooks)
 main.add_command(ping)
+main.add_command(algorithms)
 
 
 def _load(config: Path) -> "Settings":

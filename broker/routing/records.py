@@ -7,15 +7,17 @@ serves a partner and a party of our own: what only one of them needs is simply n
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from urllib.parse import urlsplit
 
 from cryptography.x509 import Certificate
 
 from broker.errors import Misconfigured
 from broker.retry import Chase
-from broker.routing.party import Agreement, Directory, Party, PartyKind, ReceiptOn, Switch, Terms
+from broker.routing.party import DATED, Agreement, Directory, Party, PartyKind, ReceiptOn, Switch, Terms
 from broker.routing.profile import DEFAULT, Profile, named
 from broker.routing.tables import Table, read_toml
+from broker.sealing.algorithms import BY_ID
 from broker.sealing.certificates import load_certificates
 from broker.sealing.cms import Cipher, KeyTransport
 
@@ -35,6 +37,7 @@ def read_party(
     """
     table = read_toml(text, source=source)
     her_id = table.whole("her_id", least=1)
+    until = _until(table)
     receives = frozenset(table.texts("receives", default=()))
     party = Party(
         her_id=her_id,
@@ -49,7 +52,8 @@ def read_party(
         signing=_certificates(table, "signing", load_pem),
         encryption=_certificates(table, "encryption", load_pem),
         agreements=_agreements(table, her_id),
-        switches=_words(table, "switches", Switch),
+        switches=_words(table, "switches", Switch) | until.keys(),
+        until=until,
         tls_pins=_pins(table),
         receipt_on=table.choice("receipt_on", ReceiptOn, ReceiptOn.WORD),
         profile=_profile(table, profiles or {}),
@@ -163,6 +167,10 @@ def _agreement(table: Table, her_id: int) -> Agreement:
     table.done()
     if agreement.ours == her_id:
         table.wrong("with", "the HER-id of the other party, not the record's own")
+    if not BY_ID[Cipher(agreement.cipher).oid].out:
+        table.wrong(
+            "cipher", " or ".join(f'"{each}"' for each in Cipher if BY_ID[each.oid].out) + ": others are only read"
+        )
     if agreement.key_transport == KeyTransport.OAEP_SHA1:
         table.wrong("key_transport", f'"{KeyTransport.RSA_V15}" or "{KeyTransport.OAEP_SHA256}": SHA-1 is only read')
     if agreement.ack_signed and not (agreement.signed and agreement.ack_requested):
@@ -233,6 +241,18 @@ def _words(table: Table, key: str, kind: type[Switch]) -> frozenset[Switch]:
     if not known.keys() >= set(words):
         table.wrong(key, "a list of: " + ", ".join(f'"{word}"' for word in known))
     return frozenset(known[word] for word in words)
+
+
+def _until(table: Table) -> dict[Switch, date]:
+    """Return the last day of each exception for an algorithm. A day alone switches it on."""
+    days = table.table("switches_until")
+    known = {switch.value: switch for switch in DATED}
+    if not known.keys() >= set(days.names()):
+        words = ", ".join(f'"{word}"' for word in sorted(known))
+        table.wrong(
+            "switches_until", f"a table of the last day of: {words}; the others have no end, and stand in switches"
+        )
+    return {known[word]: days.day(word) for word in days.names()}
 
 
 def _pins(table: Table) -> frozenset[str]:

@@ -2,7 +2,9 @@
 
 The rule of the list: what we send is only what has no known weakness and every party can read. What we accept is
 wider, and ends on a date. After that date (or always, where the date lies in the past) only a written exception in the
-party's record lets it in, so that whoever still depends on it is known by name.
+party's record lets it in, so that whoever still depends on it is known by name; and each exception ends on a date too.
+
+The list is part of the program: to change it is a release, and no file of a site can widen it.
 """
 
 from collections.abc import Collection
@@ -60,6 +62,9 @@ ALGORITHMS: tuple[Algorithm, ...] = (
     Algorithm(id=_RSA + "1", name="rsaes-pkcs1-v1_5", out=True),
     Algorithm(id=_RSA + "7", name="rsaes-oaep", out=True),
 )
+
+# An exception that its record gives no last day ends with this one.
+UNDATED_UNTIL = date(2027, 6, 30)
 
 BY_ID = {algorithm.id: algorithm for algorithm in ALGORITHMS}
 

@@ -49,6 +49,7 @@ def test_all_commands_are_there() -> None:
         *((name,) for name in ("hold", "release", "retry", "close", "retention")),
         ("webhooks",),
         ("ping",),
+        ("algorithms",),
     }
 
 
