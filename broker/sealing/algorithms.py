@@ -43,12 +43,8 @@ _AES, _RSA = "2.16.840.1.101.3.4.1.", "1.2.840.113549.1.1."
 ALGORITHMS: tuple[Algorithm, ...] = (
     # Signatures and digests, XML Signature 1.1 section 6
     Algorithm(id=_MORE + "rsa-sha256", name="rsa-sha256", out=True),
-    Algorithm(id=_MORE + "rsa-sha384", name="rsa-sha384"),
-    Algorithm(id=_MORE + "rsa-sha512", name="rsa-sha512"),
     Algorithm(id=_DSIG + "rsa-sha1", name="rsa-sha1", in_until=_SHA1_END, switch="sha1-in"),
     Algorithm(id=_XMLENC + "sha256", name="sha256", out=True),
-    Algorithm(id=_MORE + "sha384", name="sha384"),
-    Algorithm(id=_XMLENC + "sha512", name="sha512"),
     Algorithm(id=_DSIG + "sha1", name="sha1", in_until=_SHA1_END, switch="sha1-in"),
     # Content encryption, RFC 3565 (AES-CBC), RFC 5084 (AES-GCM), RFC 5652 section 12 (triple DES)
     Algorithm(id=_AES + "42", name="aes256-cbc", out=True),
