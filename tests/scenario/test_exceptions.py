@@ -1,5 +1,7 @@
 """Outdated algorithms: taken where a record allows them, until its day and no longer, counted, and never written."""
 
+import asyncio
+import io
 import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -8,8 +10,11 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
+from rich.console import Console
 
 from broker import telemetry
+from broker.cli.order import give
+from broker.cli.overview import Overview
 from broker.envelope.xmldsig import RSA_SHA1, RSA_SHA256
 from broker.errors import Misconfigured
 from broker.message import EventKind
@@ -17,6 +22,7 @@ from broker.routing.findings import exceptions, findings
 from broker.routing.party import Switch
 from broker.routing.records import read_party
 from broker.sealing.certificates import Use
+from broker.web.operator import make_operator_app, operator_socket
 from tests.scenario.forge import Draft, take
 from tests.scenario.pair import DALBYGDA, FJORDVIK, START, Pair, dialogue, pair, side_key
 from tests.unit.routing.test_records import FULL, load
@@ -162,3 +168,18 @@ def test_what_is_left_of_an_exception_is_said(brokers: Pair) -> None:
         each.text.en for each in findings(brokers.right.addresses.directory, ours=(DALBYGDA,), processes=(), at=START)
     ]
     assert "sha1-in ended with 2026-11-21; what needs it is refused" in said
+
+
+async def test_broker_partners_shows_the_days_left_and_the_uses(brokers: Pair, tmp_path: Path) -> None:
+    draft = by_sha1(await caught(brokers), tmp_path)
+    allow(brokers, switches=frozenset({Switch.SHA1}), until={Switch.SHA1: date(2026, 12, 1)})
+    before = telemetry.uses("sha1", FJORDVIK)
+    await sent(brokers, draft)
+    path = tmp_path / "operator.sock"
+    async with operator_socket(make_operator_app(brokers.right.doors, brokers.right.store), path):
+        (row,) = await asyncio.to_thread(give, path, "partners", None)
+    assert row["exceptions"][0].items() >= {"switch": "sha1-in", "until": "2026-12-01", "daysLeft": 9}.items()
+    assert row["exceptions"][0]["uses"] == before + 1
+    console = Console(record=True, width=200, file=io.StringIO())
+    Overview(console, "en", START).partners([row])
+    assert f"allows sha1-in until 2026-12-01 (9 days left), {before + 1} uses since the start" in console.export_text()
