@@ -35,6 +35,7 @@ from broker.retry import ReceiptPolicy
 from broker.routing import choose
 from broker.routing.party import Agreement, Directory
 from broker.routing.process import Function, Process
+from broker.routing.profile import Profile
 from broker.validation.documents import Judged
 
 
@@ -57,6 +58,11 @@ class Came:
     @property
     def eb_id(self) -> str:
         return self.envelope.header.message_id
+
+    @property
+    def profile(self) -> Profile:
+        """How the sender's engine wants to be answered."""
+        return self.directory.profile(self.from_her)
 
 
 def event_of(

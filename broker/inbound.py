@@ -44,12 +44,13 @@ from broker.message import (
 )
 from broker.opening import Opened, open_, refuse_xml_encryption, require_sender
 from broker.ports import BodyDamaged, Doors, Stale
-from broker.receipts.acknowledgment import build_acknowledgment, digests
+from broker.receipts.acknowledgment import SignalForm, build_acknowledgment, digests
 from broker.receipts.message_error import build_message_error
 from broker.receipts.signals import check_signal
 from broker.retry import back_off
 from broker.routing import choose
 from broker.routing.party import Agreement, Directory
+from broker.routing.profile import DEFAULT, Profile
 from broker.routing.trust import require_organisation, signature_policy
 from broker.sealing.keys import KeyPair
 
@@ -106,11 +107,13 @@ async def _receive(content_type: str, body: bytes, transfer_encoding: str, doors
             return questions.unauthorized(envelope, at, doors)
         if header.kind not in _ANSWERED:
             return _nothing_to_say()  # a fault in a signal is never answered by a signal
-        return _told_at_once(header, why, doors, at)
+        return _told_at_once(header, why, directory, doors, at)
     if envelope.kind in (ebms.Kind.ACKNOWLEDGMENT, ebms.Kind.MESSAGE_ERROR):
         return await _signal(came, doors)
     if envelope.kind in (ebms.Kind.PING, ebms.Kind.STATUS_REQUEST):
         return await questions.answer(came, doors)
+    if envelope.kind is ebms.Kind.PONG:
+        telemetry.pong(party=came.from_her, eb_id=header.ref_to_message_id)
     if envelope.kind is not ebms.Kind.USER_MESSAGE:
         if envelope.kind is ebms.Kind.STATUS_RESPONSE:
             await questions.told_us(came, doors)
@@ -293,9 +296,10 @@ def _acknowledge(came: Came, verified: Verified | None, key: KeyPair, doors: Doo
         verified.references if verified else (),
         message_id=_signal_id(doors),
         timestamp=came.at,
-        descriptions=_descriptions(doors),
+        form=_form(came.profile, doors),
     )
-    return _as_answer(sign_envelope(build(envelope), {}, key) if came.agreement.ack_signed else build(envelope))
+    told = build(envelope, actor=came.profile.actor)
+    return _as_answer(sign_envelope(told, {}, key) if came.agreement.ack_signed else told)
 
 
 def _as_answer(envelope: bytes) -> Answer:
@@ -306,8 +310,8 @@ def _signal_id(doors: Doors) -> str:
     return f"{doors.randomness.id()}@{doors.site.host}"
 
 
-def _descriptions(doors: Doors) -> tuple[ebms.Description, ...]:
-    return (ebms.system_description(msh=doors.site.software, msh_version=doors.site.version),)
+def _form(profile: Profile, doors: Doors) -> SignalForm:
+    return profile.signals(software=doors.site.software, version=doors.site.version)
 
 
 def _later(came: Came, answer: Answer, doors: Doors) -> tuple[Signal, ...]:
@@ -360,11 +364,10 @@ def _fault(why: Refused) -> Answer:
     return Answer(status=400, content_type="text/xml; charset=UTF-8", body=build_fault(code, why.why))
 
 
-def _told_at_once(header: ebms.Header, why: Refused, doors: Doors, at: datetime) -> Answer:
+def _told_at_once(header: ebms.Header, why: Refused, directory: Directory, doors: Doors, at: datetime) -> Answer:
     """Refuse where no agreement gives an address to trust: the answer goes back the way the question came."""
-    error = build_message_error(
-        header, why, message_id=_signal_id(doors), timestamp=at, descriptions=_descriptions(doors)
-    )
+    form = _form(DEFAULT if header.from_her is None else directory.profile(header.from_her), doors)
+    error = build_message_error(header, why, message_id=_signal_id(doors), timestamp=at, form=form)
     return _as_answer(build(error))
 
 
@@ -373,9 +376,8 @@ async def _refuse(came: Came, why: Refused, kind: EventKind, doors: Doors, *, er
 
     Nothing of a refused envelope is remembered: the same one, mended or not, is judged afresh.
     """
-    error = build_message_error(
-        came.envelope.header, why, message_id=_signal_id(doors), timestamp=came.at, descriptions=_descriptions(doors)
-    )
+    form = _form(came.profile, doors)
+    error = build_message_error(came.envelope.header, why, message_id=_signal_id(doors), timestamp=came.at, form=form)
     signal = build(error)
     if came.agreement.signed:
         signal = await doors.cpu(sign_envelope, signal, {}, doors.keys.signing(came.to_her, came.at))

@@ -165,6 +165,9 @@ LINES: Final[Mapping[str, Line]] = {
     "inbound.postponed": _line(
         "warning", "error_id why", "motparten fikk 503: feilen er vår", "a partner got 503: the fault is ours"
     ),
+    "inbound.pong": _line(
+        "info", "party eb_id", "motparten svarte på et Ping fra oss", "a partner answered a Ping of ours"
+    ),
     "lane.closed": _line(
         "warning",
         "peer until",

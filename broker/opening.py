@@ -12,12 +12,13 @@ from broker.envelope import mime, xmlenc
 from broker.envelope.signature import WITH_SHA1, Verified, verify_document
 from broker.envelope.xml import parse
 from broker.errors import CannotOpen, MimeProblem, NotTrusted, SenderHeld
-from broker.message import PartyRef
+from broker.message import Direction, PartyRef
 from broker.ports import Doors
 from broker.routing import choose
 from broker.routing.party import Switch
-from broker.routing.trust import signature_policy
+from broker.routing.trust import ended, signature_policy
 from broker.sealing import cms
+from broker.sealing.algorithms import allowed
 from broker.validation.documents import Judged, judge
 from broker.validation.sentences import fault
 
@@ -98,13 +99,13 @@ def _decrypt(came: Came, payload: bytes, doors: Doors) -> bytes:
         return _unpacked(payload)
     if not came.agreement.signed:  # before the key: whoever asks it to open something must be known
         raise NotTrusted("ciphertext under an agreement without signatures is not opened")
-    party = came.directory.party(came.from_her)
-    opened = cms.open_(
-        payload,
-        doors.keys.opening(came.to_her),
-        random=doors.randomness.bytes,
-        allow_3des=party is not None and Switch.TRIPLE_DES in party.switches,
-    )
+    on = came.at.date()
+    triple_des = allowed(cms.Cipher.TRIPLE_DES_CBC.oid, Direction.IN, on, came.directory.in_force(came.from_her, on))
+    try:
+        keys = doors.keys.opening(came.to_her)
+        opened = cms.open_(payload, keys, random=doors.randomness.bytes, allow_3des=triple_des)
+    except CannotOpen as why:
+        raise CannotOpen(why.why + ended(came.directory, came.from_her, Switch.TRIPLE_DES, came.at)) from None
     if opened.cipher is cms.Cipher.TRIPLE_DES_CBC:
         telemetry.outdated("3des", party=came.from_her)
     return _unpacked(opened.content)

@@ -209,10 +209,10 @@ def _seal(
     if sign and DS.encode() not in document:  # a document that is signed already is left alone
         document = sign_document(document, key)
     content_id, eb_id = f"{random.id()}@{site.host}", f"{random.id()}@{site.host}"
-    agreement, headers = way.agreement, way.headers
+    agreement, headers, profile = way.agreement, way.headers, way.profile
     cipher = cms.Cipher(agreement.cipher)
     if way.recipient is None:
-        sealed, part = document, mime.plaintext(content_id, document)
+        sealed, part = document, mime.plaintext(content_id, document, encoding=profile.payload_encoding)
     else:
         sealed = cms.seal(
             document,
@@ -221,7 +221,9 @@ def _seal(
             key_transport=cms.KeyTransport(agreement.key_transport),
             cipher=cipher,
         )
-        part = mime.ciphertext(content_id, sealed, authenticated=cipher.authenticated)
+        part = mime.ciphertext(
+            content_id, sealed, authenticated=cipher.authenticated, encoding=profile.payload_encoding
+        )
     persist_until = now + agreement.persist_duration
     envelope = ebms.Envelope(
         header=ebms.Header(
@@ -240,16 +242,18 @@ def _seal(
             # TimeToLive must end before PersistDuration does (ebMS 2.0, 6.4.6): one second before.
             time_to_live=persist_until - timedelta(seconds=1),
             duplicate_elimination=agreement.ack_requested,
-            descriptions=(ebms.system_description(msh=site.software, msh_version=site.version),),
+            descriptions=profile.descriptions(software=site.software, version=site.version),
         ),
         ack_requested=ebms.AckRequested(signed=agreement.ack_signed) if agreement.ack_requested else None,
         sync_reply=agreement.sync,
         manifest=(content_id,),
     )
-    soap, references = build(envelope), tuple[Reference, ...]()
+    soap, references = build(envelope, actor=profile.actor), tuple[Reference, ...]()
     if agreement.signed:
         soap, references = sign_with_references(soap, {content_id: sealed}, key)
-    entity = mime.build(soap, (part,), boundary=random.bytes(16).hex(), root_id=eb_id)
+    entity = mime.build(
+        soap, (part,), boundary=random.bytes(16).hex(), root_id=eb_id, root_encoding=profile.root_encoding
+    )
     body = NewBody(id=random.id(), content=entity.body)
     return Envelope(
         eb_id=eb_id,
@@ -368,7 +372,7 @@ async def _judge_reply(
             trusted=choose.signers(directory, envelope.to_her, doors.clock.now()),
             policy=signature_policy(directory, envelope.to_her, doors.clock.now()),
             # An unsigned MessageError counts in the answer of a peer whose TLS certificate we checked.
-            channel_trusted=endpoint.startswith("https:"),
+            channel_trusted=endpoint.startswith("https:") and directory.profile(envelope.to_her).unsigned_errors,
         )
     except (NotTrusted, Inconsistent) as why:
         telemetry.signal_refused(work.message.id, envelope.eb_id, why)

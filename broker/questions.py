@@ -22,6 +22,7 @@ from broker.ports import BodyDamaged, Doors
 from broker.receipts.acknowledgment import answer_header, check_about
 from broker.routing import choose
 from broker.routing.party import Directory
+from broker.routing.profile import DEFAULT, Profile
 from broker.routing.trust import signature_policy
 
 _TYPE: Final = "text/xml; charset=UTF-8"
@@ -38,7 +39,8 @@ async def answer(came: Came, doors: Doors) -> Answer:
     """
     signed = False
     if came.envelope.kind is ebms.Kind.PING:
-        kind, told = EventKind.PINGED, build(ebms.Envelope(header=_header(came.envelope.header, came.at, doors)))
+        kind = EventKind.PINGED
+        told = build(ebms.Envelope(header=_header(came.envelope.header, came.profile, came.at, doors)))
     else:
         kind = EventKind.PARTNER_ASKED
         try:
@@ -47,7 +49,8 @@ async def answer(came: Came, doors: Doors) -> Answer:
         except NotTrusted as why:
             telemetry.inbound_refused(code=why.code, why=why.why, location=why.location)
             status = _unauthorized(came.envelope)
-        told = build(ebms.Envelope(header=_header(came.envelope.header, came.at, doors), status_response=status))
+        header = _header(came.envelope.header, came.profile, came.at, doors)
+        told = build(ebms.Envelope(header=header, status_response=status))
     if signed:
         told = await doors.cpu(sign_envelope, told, {}, doors.keys.signing(came.to_her, came.at))
     if came.agreement.sync:
@@ -70,11 +73,12 @@ async def answer(came: Came, doors: Doors) -> Answer:
 
 def unauthorized(envelope: ebms.Envelope, at: datetime, doors: Doors) -> Answer:
     """Answer a StatusRequest of a party that we have no agreement with (7.1.2): that, and not whether we know more."""
-    told = ebms.Envelope(header=_header(envelope.header, at, doors), status_response=_unauthorized(envelope))
+    header = _header(envelope.header, DEFAULT, at, doors)
+    told = ebms.Envelope(header=header, status_response=_unauthorized(envelope))
     return Answer(status=200, content_type=_TYPE, body=build(told))
 
 
-def _header(asked: ebms.Header, at: datetime, doors: Doors) -> ebms.Header:
+def _header(asked: ebms.Header, profile: Profile, at: datetime, doors: Doors) -> ebms.Header:
     kind = ebms.Kind.PONG if asked.kind is ebms.Kind.PING else ebms.Kind.STATUS_RESPONSE
     return answer_header(
         asked,
@@ -82,6 +86,7 @@ def _header(asked: ebms.Header, at: datetime, doors: Doors) -> ebms.Header:
         message_id=f"{doors.randomness.id()}@{doors.site.host}",
         timestamp=at,
         ref_to_message_id=asked.message_id,
+        form=profile.signals(software=doors.site.software, version=doors.site.version),
     )
 
 
@@ -145,7 +150,7 @@ async def ask(work: Work, sent: Sent, actor: str, why: str, doors: Doors) -> Tol
     agreement = directory.agreement(sent.from_her, sent.to_her)
     if agreement is None or agreement.cpa_id != sent.cpa_id:
         raise Inconsistent("its agreement is not in force any more, and no other party can be asked")
-    endpoint = choose.endpoint(directory, sent.to_her)
+    endpoint, profile = choose.endpoint(directory, sent.to_her), directory.profile(sent.to_her)
     eb_id = f"{doors.randomness.id()}@{doors.site.host}"
     header = ebms.Header(
         from_=ebms.her_party(sent.from_her),
@@ -153,9 +158,11 @@ async def ask(work: Work, sent: Sent, actor: str, why: str, doors: Doors) -> Tol
         cpa_id=sent.cpa_id,
         conversation_id=eb_id,  # a conversation of its own: it is about a message, and no part of its exchange
         service=ebms.MSH_SERVICE,
+        service_type=profile.signal_service_type,
         action=ebms.Kind.STATUS_REQUEST,
         message_id=eb_id,
         timestamp=at,
+        descriptions=profile.descriptions(software=doors.site.software, version=doors.site.version),
     )
     asked = build(
         ebms.Envelope(

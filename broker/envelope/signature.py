@@ -61,6 +61,7 @@ class SignaturePolicy:
     canonicalizations: frozenset[str] = frozenset(CANONICALIZATIONS)
     without_xpath: bool = False
     min_key_bits: int = 2048
+    ended: str = ""  # what the operator is told beside a refused algorithm: which exception is over
 
 
 STRICT = SignaturePolicy()
@@ -201,9 +202,9 @@ def _envelope_signature(root: etree._Element) -> etree._Element:
 
 def _check_policy(signed: Signed, policy: SignaturePolicy) -> None:
     if signed.signature_method not in policy.signature_methods & _HASHES.keys():
-        raise NotTrusted("a signature method that the agreement does not allow")
+        raise NotTrusted(f"a signature method that the agreement does not allow{policy.ended}")
     if not {reference.digest_method for reference in signed.references} <= policy.digest_methods & _DIGESTS.keys():
-        raise NotTrusted("a digest method that the agreement does not allow")
+        raise NotTrusted(f"a digest method that the agreement does not allow{policy.ended}")
     used = {algorithm for reference in signed.references for algorithm in reference.transforms}
     if not (used & CANONICALIZATIONS.keys()) | {signed.canonicalization} <= policy.canonicalizations:
         raise NotTrusted("a canonicalization that the agreement does not allow")

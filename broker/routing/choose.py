@@ -7,7 +7,7 @@ What is missing or unusable raises Postponed with an error id of the catalogue: 
 when the record does.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -18,6 +18,7 @@ from broker.message import Delivery, Message
 from broker.retry import ReceiptPolicy
 from broker.routing.party import Agreement, Directory, PartyKind, Switch, Terms
 from broker.routing.process import Function, Process, Processes
+from broker.routing.profile import Profile
 from broker.routing.records import is_loopback
 from broker.sealing.certificates import Reason, Use, usable
 
@@ -64,6 +65,7 @@ class Route:
     headers: Headers
     recipient: Certificate | None  # the payload is encrypted to it; None: plaintext is agreed, and the record allows it
     signers: tuple[Certificate, ...]  # who may sign the answer; only those usable now
+    profile: Profile  # how the partner's engine wants it said
     receipt: ReceiptPolicy  # the process's, with the chase that the agreement wants
 
 
@@ -213,6 +215,15 @@ def plain_http_allowed(directory: Directory, url: str) -> bool:
     )
 
 
+def tls_pins(directory: Directory) -> Mapping[str, frozenset[str]]:
+    """Return the keys that the server at an endpoint may have, where a record that names the endpoint pins any."""
+    pins: dict[str, frozenset[str]] = {}
+    for party in directory.parties.values():
+        if party.endpoint is not None and party.tls_pins:
+            pins[party.endpoint] = pins.get(party.endpoint, frozenset()) | party.tls_pins
+    return pins
+
+
 def _route(
     directory: Directory, *, process: Process, function: Function, ours: int, theirs: int, back: bool, now: datetime
 ) -> Route:
@@ -224,6 +235,7 @@ def _route(
         headers=_headers(process, function, _terms(agreement, process), from_us=True, back=back),
         recipient=None if plain else recipient(directory, theirs, now),
         signers=signers(directory, theirs, now),
+        profile=directory.profile(theirs),
         receipt=_policy(process, agreement),
     )
 

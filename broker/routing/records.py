@@ -7,20 +7,23 @@ serves a partner and a party of our own: what only one of them needs is simply n
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from urllib.parse import urlsplit
 
 from cryptography.x509 import Certificate
 
 from broker.errors import Misconfigured
 from broker.retry import Chase
-from broker.routing.party import Agreement, Directory, Party, PartyKind, ReceiptOn, Switch, Terms
+from broker.routing.party import DATED, Agreement, Directory, Party, PartyKind, ReceiptOn, Switch, Terms
 from broker.routing.profile import DEFAULT, Profile, named
 from broker.routing.tables import Table, read_toml
+from broker.sealing.algorithms import BY_ID
 from broker.sealing.certificates import load_certificates
 from broker.sealing.cms import Cipher, KeyTransport
 
 _ORGANISATION_NUMBER = re.compile(r"\d{9}")
 MAX_PAYLOADS = 99  # with the envelope itself, as many parts as are read (design, decision 17)
+_PIN = re.compile(r"[0-9A-Fa-f]{64}")
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -35,6 +38,7 @@ def read_party(
     """
     table = read_toml(text, source=source)
     her_id = table.whole("her_id", least=1)
+    until = _until(table)
     receives = frozenset(table.texts("receives", default=()))
     party = Party(
         her_id=her_id,
@@ -49,7 +53,9 @@ def read_party(
         signing=_certificates(table, "signing", load_pem),
         encryption=_certificates(table, "encryption", load_pem),
         agreements=_agreements(table, her_id),
-        switches=_words(table, "switches", Switch),
+        switches=_words(table, "switches", Switch) | until.keys(),
+        until=until,
+        tls_pins=_pins(table),
         receipt_on=table.choice("receipt_on", ReceiptOn, ReceiptOn.WORD),
         profile=_profile(table, profiles or {}),
         source=source,
@@ -62,6 +68,8 @@ def read_party(
             "endpoint",
             'an address such as "https://host/ebms"; http:// only on this machine, or with switches = ["plain-http"]',
         )
+    if party.tls_pins and (party.endpoint is None or not party.endpoint.startswith("https:")):
+        table.wrong("tls_pins", "left out where the record has no https:// endpoint of its own: a pin goes with one")
     if party.person and party.parent is None:
         table.wrong("parent", "the HER-id of the organisation that the health professional belongs to")
     return party
@@ -163,6 +171,10 @@ def _agreement(table: Table, her_id: int) -> Agreement:
     table.done()
     if agreement.ours == her_id:
         table.wrong("with", "the HER-id of the other party, not the record's own")
+    if not BY_ID[Cipher(agreement.cipher).oid].out:
+        table.wrong(
+            "cipher", " or ".join(f'"{each}"' for each in Cipher if BY_ID[each.oid].out) + ": others are only read"
+        )
     if agreement.key_transport == KeyTransport.OAEP_SHA1:
         table.wrong("key_transport", f'"{KeyTransport.RSA_V15}" or "{KeyTransport.OAEP_SHA256}": SHA-1 is only read')
     if agreement.ack_signed and not (agreement.signed and agreement.ack_requested):
@@ -233,6 +245,25 @@ def _words(table: Table, key: str, kind: type[Switch]) -> frozenset[Switch]:
     if not known.keys() >= set(words):
         table.wrong(key, "a list of: " + ", ".join(f'"{word}"' for word in known))
     return frozenset(known[word] for word in words)
+
+
+def _until(table: Table) -> dict[Switch, date]:
+    """Return the last day of each exception for an algorithm. A day alone switches it on."""
+    days = table.table("switches_until")
+    known = {switch.value: switch for switch in DATED}
+    if not known.keys() >= set(days.names()):
+        words = ", ".join(f'"{word}"' for word in sorted(known))
+        table.wrong(
+            "switches_until", f"a table of the last day of: {words}; the others have no end, and stand in switches"
+        )
+    return {known[word]: days.day(word) for word in days.names()}
+
+
+def _pins(table: Table) -> frozenset[str]:
+    pins = table.texts("tls_pins", default=())
+    if not all(_PIN.fullmatch(pin) for pin in pins):
+        table.wrong("tls_pins", 'a list of SHA-256 digests in hex, such as ["9f86...0a08"]: see broker ping')
+    return frozenset(pin.lower() for pin in pins)
 
 
 def _is_endpoint(endpoint: str, *, plain: bool) -> bool:

@@ -48,6 +48,8 @@ def test_all_commands_are_there() -> None:
         ("restore",),
         *((name,) for name in ("hold", "release", "retry", "close", "message-status", "retention")),
         ("webhooks",),
+        ("ping",),
+        ("algorithms",),
     }
 
 
