@@ -31,7 +31,7 @@ final class Mail {
             if (question.has("start")) {
                 type.setParameter("start", question.text("start"));
             }
-            contentType = type.toString();
+            contentType = MimeUtility.unfold(type.toString()); // HTTP has no folded headers
         }
     }
 

@@ -5,13 +5,19 @@ import java.security.PrivateKey;
 import java.security.cert.X509Certificate;
 import java.security.spec.MGF1ParameterSpec;
 import java.security.spec.PKCS8EncodedKeySpec;
-import java.util.List;
+import java.util.Date;
+import java.util.Hashtable;
 import javax.crypto.spec.OAEPParameterSpec;
 import javax.crypto.spec.PSource;
 import org.bouncycastle.asn1.ASN1Encoding;
 import org.bouncycastle.asn1.ASN1ObjectIdentifier;
+import org.bouncycastle.asn1.DERSet;
+import org.bouncycastle.asn1.cms.Attribute;
+import org.bouncycastle.asn1.cms.AttributeTable;
+import org.bouncycastle.asn1.cms.CMSAttributes;
 import org.bouncycastle.asn1.cms.CMSObjectIdentifiers;
 import org.bouncycastle.asn1.cms.ContentInfo;
+import org.bouncycastle.asn1.cms.Time;
 import org.bouncycastle.asn1.pkcs.PKCSObjectIdentifiers;
 import org.bouncycastle.asn1.x509.AlgorithmIdentifier;
 import org.bouncycastle.asn1.x509.SubjectKeyIdentifier;
@@ -25,10 +31,10 @@ import org.bouncycastle.cms.CMSEnvelopedDataStreamGenerator;
 import org.bouncycastle.cms.CMSEnvelopedGenerator;
 import org.bouncycastle.cms.CMSException;
 import org.bouncycastle.cms.CMSProcessableByteArray;
-import org.bouncycastle.cms.DefaultAuthenticatedAttributeTableGenerator;
 import org.bouncycastle.cms.RecipientInfoGenerator;
 import org.bouncycastle.cms.RecipientInformation;
 import org.bouncycastle.cms.RecipientInformationStore;
+import org.bouncycastle.cms.SimpleAttributeTableGenerator;
 import org.bouncycastle.cms.jcajce.JceCMSContentEncryptorBuilder;
 import org.bouncycastle.cms.jcajce.JceKeyTransAuthEnvelopedRecipient;
 import org.bouncycastle.cms.jcajce.JceKeyTransEnvelopedRecipient;
@@ -89,7 +95,12 @@ final class Sealing {
 
     private static void attributes(org.bouncycastle.cms.CMSAuthEnvelopedGenerator generator, Engine.Fields question) {
         if (question.has("attributes")) {
-            generator.setAuthenticatedAttributeGenerator(new DefaultAuthenticatedAttributeTableGenerator());
+            DERSet time = new DERSet(new Time(new Date(1_800_000_000_000L)));
+            Hashtable<ASN1ObjectIdentifier, Attribute> table = new Hashtable<>();
+            table.put(CMSAttributes.signingTime, new Attribute(CMSAttributes.signingTime, time));
+            DERSet type = new DERSet(PKCSObjectIdentifiers.data);
+            table.put(CMSAttributes.contentType, new Attribute(CMSAttributes.contentType, type));
+            generator.setAuthenticatedAttributeGenerator(new SimpleAttributeTableGenerator(new AttributeTable(table)));
         }
     }
 
