@@ -10,6 +10,7 @@ from typing import Final
 from asn1crypto import core
 
 MAX_ELEMENTS: Final = 100_000  # in all; BouncyCastle writes chunks of 1,000 bytes, so 52 MB is 52,000
+MAX_NESTED: Final = 1  # octet strings in chunks that are chunks of another
 _OCTETS = 0x04
 _CONSTRUCTED = 0x20
 
@@ -32,24 +33,35 @@ def bound(data: bytes) -> None:
 
 
 def octets(string: core.OctetString) -> bytes:
-    """Return an octet string, joined from its chunks where it is constructed (X.690 section 8.7.3), one level deep.
+    """Return an octet string, joined from its chunks where it is constructed (X.690 section 8.7.3).
 
-    Raises ValueError, or IndexError at a header that breaks off.
+    A chunk may be made of chunks itself: BouncyCastle streams AuthEnvelopedData as one constructed string within
+    another. Deeper than MAX_NESTED nobody writes. Raises ValueError, or IndexError where the bytes break off.
     """
     contents = bytes(string.contents)
     if string.method == 0:
         return contents
     chunks: list[bytes] = []
-    at = 0
-    while at < len(contents):
-        tag, at, size = _header(contents, at)
-        if tag != _OCTETS or size is None:
-            raise ValueError("a chunk that is no octet string of definite length")
-        chunks.append(contents[at : at + size])
-        at += size
-    if at != len(contents):
-        raise ValueError("the last chunk is longer than what holds it")
+    _collect(contents, 0, len(contents), chunks, MAX_NESTED)
     return b"".join(chunks)
+
+
+def _collect(data: bytes, at: int, end: int | None, chunks: list[bytes], levels: int) -> int:
+    """Add the chunks from `at` to `end` (None: to the end-of-contents octets), and return where they end."""
+    while at != end:
+        tag, at, size = _header(data, at)
+        if end is None and (tag, size) == (0, 0):
+            return at
+        if tag == _OCTETS and size is not None:
+            chunks.append(data[at : at + size])
+            at += size
+        elif tag == _OCTETS | _CONSTRUCTED and levels:
+            at = _collect(data, at, None if size is None else at + size, chunks, levels - 1)
+        else:
+            raise ValueError("a chunk that is no octet string")
+        if at > (len(data) if end is None else end):
+            raise ValueError("a chunk is longer than what holds it")
+    return at
 
 
 def _header(data: bytes, at: int) -> tuple[int, int, int | None]:

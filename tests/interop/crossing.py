@@ -25,7 +25,7 @@ def crossing(options: Options, *, at_least: int, seed: str) -> list[Row]:
             if name not in row:
                 row[name] = max(
                     range(len(options[name])),
-                    key=lambda value: (_gain(missing, row, (name, value)), chance.random()),  # noqa: B023 - called here
+                    key=lambda value: (_gain(missing, row, (name, value)), chance.random()),
                 )
         missing -= set(combinations(sorted(row.items()), 2))
         rows.append(row)

@@ -63,7 +63,9 @@ def build() -> Path:
             if done.returncode == 0:
                 break
         if done.returncode:
-            raise AssertionError(f"Maven cannot build {SOURCES.name}/pom.xml:\n{done.stdout[-4000:]}{done.stderr[-2000:]}")
+            raise AssertionError(
+                f"Maven cannot build {SOURCES.name}/pom.xml:\n{done.stdout[-4000:]}{done.stderr[-2000:]}"
+            )
         try:
             place.rename(folder)
         except OSError:
@@ -194,7 +196,9 @@ class JavaEngine:
                 stdin.flush()
                 answer = _read(stdout)
             except (BrokenPipeError, EOFError):
-                raise AssertionError(f"the JVM ended, or gave no answer in {ANSWER_SECONDS} s: {self._said()}") from None
+                raise AssertionError(
+                    f"the JVM ended, or gave no answer in {ANSWER_SECONDS} s: {self._said()}"
+                ) from None
         for name, value in answer:
             if name == "fault":
                 raise AssertionError(f"Java, asked to {what}: {value.decode()}")

@@ -22,12 +22,10 @@ from broker.envelope.ebms import (
     system_description,
 )
 from broker.envelope.mime import Part
-from broker.envelope.names import SOAP
 from broker.envelope.signature import STRICT, SignaturePolicy
 from broker.envelope.xmldsig import (
     ACTOR_NEXT,
     ACTOR_NEXT_MSH,
-    C14N,
     CANONICALIZATIONS,
     ENVELOPED,
     RSA_SHA1,
@@ -87,7 +85,8 @@ OURS: Options = {
     "Content-ID": ("uuid", "at a host", "odd"),
 }
 
-_HOW_SIGNED: Options = {
+# The signature of a message, and of an Acknowledgment, which has no parts.
+SIGNATURES: Options = {
     "SOAP prefix": ("SOAP", "soap", "SOAP-ENV"),
     "ds prefix": ("ds", "", "dsig"),
     "XPath": ("actor", "service", "no blanks", "over lines", "none"),
@@ -101,7 +100,7 @@ _HOW_SIGNED: Options = {
     "left out": ("nothing", "SyncReply", "SyncReply and another's"),
 }
 JAVA: Options = {
-    **_HOW_SIGNED,
+    **SIGNATURES,
     "descriptions": _DESCRIPTIONS,
     "parts": (1, 2, 3),
     "cipher": (*Cipher, "aes256-gcm with attributes"),
@@ -214,22 +213,23 @@ def _put(data: bytes, place: bytes, what: bytes) -> bytes:
 
 def xpath(row: Row) -> str:
     """Return the XPath of ebMS 2.0 (4.1.3) in one of its spellings."""
-    actors = [f'ancestor-or-self::node()[@{row["SOAP prefix"]}:actor="{one}"]' for one in (_XPATHS[row["XPath"]], ACTOR_NEXT)]
+    actors = [
+        f'ancestor-or-self::node()[@{row["SOAP prefix"]}:actor="{one}"]' for one in (_XPATHS[row["XPath"]], ACTOR_NEXT)
+    ]
     text = f"not({' | '.join(actors)})"
-    return {"no blanks": text.replace(" | ", "|"), "over lines": text.replace(" | ", "\n   |\n   ")}.get(row["XPath"], text)
+    return {"no blanks": text.replace(" | ", "|"), "over lines": text.replace(" | ", "\n   |\n   ")}.get(
+        row["XPath"], text
+    )
 
 
 def signing(row: Row) -> list[tuple[str, bytes | str]]:
     """Return how Santuario is to sign an envelope."""
-    transforms = [ENVELOPED, C14N_OF(row)] if row["XPath"] == "none" else [ENVELOPED, XPATH, C14N_OF(row)]
+    method = row["C14N of the envelope"]
+    transforms = [ENVELOPED, method] if row["XPath"] == "none" else [ENVELOPED, XPATH, method]
     options = [("transform", one) for one in transforms]
     if row["XPath"] != "none":
         options += [("xpath", xpath(row)), ("soap-prefix", row["SOAP prefix"])]
     return [*options, *_signing(row)]
-
-
-def C14N_OF(row: Row) -> str:  # noqa: N802
-    return str(row["C14N of the envelope"])
 
 
 def signing_document(row: Row) -> list[tuple[str, bytes | str]]:
@@ -285,7 +285,16 @@ def content(kind: str, chance: random.Random, boundary: str) -> bytes:
     """Return the body of a part that is not sealed."""
     if kind == "traps":  # ends of line of every kind, and what looks like a delimiter and is none
         near = [f"--{boundary[:-1]}", f"-{boundary}", "--", f"--{boundary[:-1]}~--"]
-        pieces = [b"\r\n", b"\n", b"\r", b"\0", b"\r\n\r\n", b" ", b"Content-ID: <x>\r\n", *(one.encode() for one in near)]
+        pieces = [
+            b"\r\n",
+            b"\n",
+            b"\r",
+            b"\0",
+            b"\r\n\r\n",
+            b" ",
+            b"Content-ID: <x>\r\n",
+            *(one.encode() for one in near),
+        ]
         body = b"".join(chance.choices(pieces, k=40))
         while f"--{boundary}".encode() in body:  # taking one out may join the halves of another
             body = body.replace(f"--{boundary}".encode(), b"")
@@ -298,8 +307,8 @@ def content(kind: str, chance: random.Random, boundary: str) -> bytes:
     return "".join(f"<linje nr='{i}'>{'=' * i} på Ødegård \t </linje>\r\n" for i in range(100)).encode()
 
 
-def our_parts(row: Row, n: int, sealed: bytes, chance: random.Random, boundary: str) -> list[Part]:
-    """Return the parts of a message of ours after the sealed one, which is `sealed`."""
+def our_parts(row: Row, n: int, chance: random.Random, boundary: str) -> list[Part]:
+    """Return the parts of a message of ours after the sealed one."""
     return [
         Part(
             content_id=name_of_part(row, n, number),
@@ -362,6 +371,3 @@ def a_document(n: int, size: int) -> bytes:
         f' xmlns:unused="urn:u" b="2" a=\'1 "q"\'>\n\t<MsgInfo><Type V="DIALOG_{n}"/><Name>{text}</Name></MsgInfo>\r\n'
         '<d:X xmlns:d="urn:d" xmlns=""><y xsi:nil="true"/></d:X></MsgHead>\n<!-- after -->\n'
     ).encode()
-
-
-SOAP_ACTOR = f"{{{SOAP}}}actor"
