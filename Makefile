@@ -40,7 +40,7 @@ $(STAMP): scripts/setup
 	@touch $(STAMP)
 
 system: setup
-	scripts/system-packages xmlsec1 openssl strace
+	scripts/system-packages xmlsec1 openssl strace javac:default-jdk-headless mvn:maven
 	scripts/promtool >/dev/null
 
 lint: setup
@@ -106,3 +106,8 @@ causes: setup
 .PHONY: mutants
 mutants: setup system
 	$(BIN)/python -m tests.mutants $(if $(SHORT),--short) $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
+
+# Our bytes before Santuario, Bouncy Castle and Angus Mail, and theirs before us; SEED=n, SABOTAGE=name as above.
+.PHONY: interop
+interop: setup system
+	$(BIN)/python -m tests.interop.java_cases

@@ -52,8 +52,8 @@ from tests.interop.java_refusals import REFUSALS
 SEED = 20261122
 MESSAGES = 110  # each way
 FLOOR = 200  # messages with payload, both ways together
-SPOILT = 3  # spoilt copies of a message that must have been refused, at least
-BIG = 25_000_000  # bytes
+SPOILT = 2  # spoilt copies of a message that must have been refused, at least
+MEDIUM, BIG = 100_000, 25_000_000  # bytes
 
 OUT, IN = "we write, Java reads", "Java writes, we read"
 
@@ -74,13 +74,16 @@ class Table:
 
 
 def run(java: JavaEngine, *, seed: int = SEED, short: int | None = None, big: bool = True) -> Table:
-    """Execute everything and return the table. `short`: only so many messages each way; `big`: and one of 25 MB."""
+    """Execute everything and return the table.
+
+    `short` takes only so many messages each way. Without `big` none is larger than 100 KB, and there is none of 25 MB.
+    """
     table, started = Table(seed=seed), time.monotonic()
 
     def rows_of(name: str, options: Options, at_least: int) -> list[Row]:
         rows = crossing(options, at_least=at_least, seed=f"{seed} {name}")[:short]
         table.pairs[name] = pairs_met(options, rows)
-        return rows
+        return [{**row, "size": min(row["size"], MEDIUM)} if "size" in row and not big else row for row in rows]
 
     ours, javas = rows_of("our messages", made.OURS, MESSAGES), rows_of("Java's messages", made.JAVA, MESSAGES)
     answers = rows_of("Java's acknowledgments", made.SIGNATURES, len(ours))
@@ -100,7 +103,7 @@ def run(java: JavaEngine, *, seed: int = SEED, short: int | None = None, big: bo
         for n, row in enumerate(rows):
             chance, answer = random.Random(f"{seed} {do.__name__} {n}"), answers[n] if do is _we_write else {}
             _one(do, Case(java=java, table=table, way=way, n=n, row=row, chance=chance, answer=answer))
-    for refusal in REFUSALS:
+    for refusal in REFUSALS if short is None else ():
         try:
             table.refusals.append((refusal.name, *refusal.run(java)))
         except Exception as fault:  # as in _one
@@ -197,7 +200,7 @@ def _java_reads_parts(case: Case, entity: mime.Entity, root: bytes, parts: Seque
 
 def _java_verifies(case: Case, data: bytes, parts: Mapping[str, bytes], key: KeyPair) -> None:
     """Santuario must find that the signature holds, over exactly what we meant; and refuse every spoilt copy."""
-    whole, *attached = case.java.verify(data, parts, key.certificate)
+    whole, *attached = case.java.verify(data, parts, key.certificate, octets=True)
     assert whole.uri == ""
     assert whole.transforms == (ENVELOPED, XPATH, C14N)
     assert b"SignatureValue" not in whole.octets
@@ -210,22 +213,24 @@ def _java_verifies(case: Case, data: bytes, parts: Mapping[str, bytes], key: Key
         assert hashlib.sha256(one.octets).digest() == one.digest_value, "another digest"
     case.count("signatures that hold")
     case.count("digests that agree", 1 + len(attached))
-    case.count("spoilt signatures refused", _java_refuses(case, data, parts, key))
+    case.count("spoilt signatures refused", _java_refuses(case, data, parts, key, SPOILT))
     if b"SyncReply" in data:
         case.java.verify(_changed(data, b"SyncReply ", b'SyncReply xml:lang="nb" '), parts, key.certificate)
         case.count("entries changed that the XPath leaves out: still hold")
 
 
-def _java_refuses(case: Case, data: bytes, parts: Mapping[str, bytes], key: KeyPair) -> int:
+def _java_refuses(case: Case, data: bytes, parts: Mapping[str, bytes], key: KeyPair, copies: int) -> int:
+    """Try so many spoilt copies of those that there are, message by message others: Santuario takes 6 ms for each."""
     spoilt = [(one, bodies, key.certificate) for one, bodies in _spoilt(data, parts)]
     spoilt.append((data, dict(parts), OTHER_SIGN.certificate))
-    for one, bodies, certificate in spoilt:
+    chosen = [spoilt[(case.n + turn) % len(spoilt)] for turn in range(copies)]
+    for one, bodies, certificate in chosen:
         try:
             case.java.verify(one, bodies, certificate)
         except Refused:
             continue
         raise AssertionError("Java takes a spoilt signature")
-    return len(spoilt)
+    return len(chosen)
 
 
 def _java_opens(case: Case, sealed: bytes, to_seal: bytes, plain: bytes) -> None:
@@ -288,7 +293,7 @@ def _sent(envelope: Envelope, references: Sequence[xmldsig.Reference]) -> Sent:
 
 def _we_sign_a_document(case: Case) -> None:
     data = signature.sign_document(made.a_document(case.n, case.row["size"]), OUR_SIGN)
-    (whole,) = case.java.verify(data, {}, OUR_SIGN.certificate)
+    (whole,) = case.java.verify(data, {}, OUR_SIGN.certificate, octets=True)
     assert whole.transforms == (ENVELOPED, C14N)
     assert hashlib.sha256(whole.octets).digest() == whole.digest_value
     case.count("signed documents that hold")
@@ -380,7 +385,7 @@ def _we_verify(case: Case, data: bytes, parts: Mapping[str, bytes]) -> Verified:
         case.count("spoilt signatures refused")
     assert _refused(data, parts, OTHER_SIGN.certificate, policy), "we take another's certificate"
     case.count("spoilt signatures refused")
-    case.count("spoilt signatures refused by Java too", _java_refuses(case, data, parts, THEIR_SIGN))
+    case.count("spoilt signatures refused by Java too", _java_refuses(case, data, parts, THEIR_SIGN, 1))
     if not made.by_the_strict_policy(row):
         assert _refused(data, parts, THEIR_SIGN.certificate, STRICT), "taken without leave of the agreement"
         case.count("SHA-1 or no XPath: refused where the agreement does not allow it")
@@ -410,7 +415,6 @@ def _we_open(case: Case, sealed: bytes, to_seal: bytes, plain: bytes) -> None:
     assert (opened.cipher, opened.certificate) == (cipher, OUR_SEAL.certificate)
     assert (mime.gunzip(opened.content) if case.row["gzip"] else opened.content) == plain
     case.count("ciphertexts opened to the same bytes")
-    assert case.java.open(sealed, OUR_SEAL).content == to_seal, "Java does not open what it sealed"
     for key, allow in ((THEIR_SEAL, True), (OUR_SEAL, False)):
         if key is THEIR_SEAL or cipher is Cipher.TRIPLE_DES_CBC:
             try:
@@ -427,7 +431,7 @@ def _we_acknowledge(case: Case, received: Envelope, verified: Verified) -> None:
         received.header, verified.references, message_id=f"a-{case.n}@fjordvik.example", timestamp=AT
     )
     data = signature.sign_envelope(ebms_build.build(answer), {}, OUR_SIGN)
-    (whole,) = case.java.verify(data, {}, OUR_SIGN.certificate)
+    (whole,) = case.java.verify(data, {}, OUR_SIGN.certificate, octets=True)
     assert whole.octets.count(b"<ds:Reference ") == len(verified.references), "an Acknowledgment without its digests"
     case.table.counts[OUT, "signed acknowledgments that hold"] += 1
     spoilt = _changed(
@@ -498,9 +502,9 @@ def _another_digest(parent: Any, references: Sequence[xmldsig.Reference], key: K
     return _APPEND_SIGNATURE(parent, [*most, spoilt], key)
 
 
-def _lax(java: JavaEngine, data: bytes, parts: Mapping[str, bytes], certificate: x509.Certificate) -> list[Covered]:
+def _lax(java: JavaEngine, *question: Any, **options: Any) -> list[Covered]:
     try:
-        return _VERIFY(java, data, parts, certificate)
+        return _VERIFY(java, *question, **options)
     except Refused:
         return []
 

@@ -75,7 +75,7 @@ def build() -> Path:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Covered:
-    """What a signature covers, as Santuario found it: the octets are those that went into the digest."""
+    """What a signature covers, as Santuario found it. The octets, where asked for, are those that were digested."""
 
     uri: str
     transforms: tuple[str, ...]
@@ -100,7 +100,7 @@ class JavaEngine:
         classpath = os.pathsep.join([str(folder / "classes"), *map(str, sorted((folder / "lib").glob("*.jar")))])
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         self._process = subprocess.Popen(
-            ["java", "-Xmx768m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", classpath, "Engine"],
+            ["java", "-Xmx768m", "-Xmn256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", classpath, "Engine"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -130,9 +130,12 @@ class JavaEngine:
         answer = self._ask("versions", [])
         return ", ".join([f"Java {_one(answer, 'java').decode()}", *(jar.decode() for jar in _all(answer, "jar"))])
 
-    def verify(self, xml: bytes, parts: Mapping[str, bytes], certificate: x509.Certificate) -> list[Covered]:
-        """Return what the signature in `xml` covers, where it holds. Raises Refused."""
+    def verify(
+        self, xml: bytes, parts: Mapping[str, bytes], certificate: x509.Certificate, *, octets: bool = False
+    ) -> list[Covered]:
+        """Return what the signature in `xml` covers, where it holds; octets only where asked for. Raises Refused."""
         question = [("xml", xml), ("certificate", _der(certificate)), *_parts(parts)]
+        question += [("octets", b"")] if octets else []
         answer = self._ask("verify", question)
         columns = (_all(answer, name) for name in ("uri", "transforms", "digest-value", "octets"))
         return [

@@ -97,6 +97,32 @@ def test_chunks_in_a_definite_length_are_beyond_our_parser() -> None:
         opened(as_definite_chunks(sealed(), 100))
 
 
+def in_strings(content: bytes, levels: int) -> bytes:
+    for _ in range(levels):
+        content = b"\x24\x80" + content + b"\0\0"
+    return b"\xa0\x80" + content + b"\0\0"
+
+
+@pytest.mark.parametrize("cipher", [Cipher.AES256_CBC, Cipher.AES256_GCM])
+def test_chunks_of_chunks_open_as_bouncy_castle_streams_authenveloped_data(cipher: Cipher) -> None:
+    data = rewritten(sealed(cipher), lambda content: in_strings(chunks(content, 1000), 1), indefinite=True)
+    assert opened(data).content == CONTENT
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        lambda content: in_strings(chunks(content, 1000), 2),
+        lambda content: b"\xa0\x80" + parser.emit(0, 1, 4, chunks(content, 1000)[:-1]) + b"\0\0",
+        lambda content: b"\xa0\x80" + parser.emit(0, 1, 4, chunks(content, 1000) + b"\x04\x01") + b"\0\0",
+    ],
+    ids=["a level deeper", "a chunk longer than its string", "a header without its chunk"],
+)
+def test_other_chunks_of_chunks_do_not_open(inside: Callable[[bytes], bytes]) -> None:
+    with pytest.raises(CannotOpen):
+        opened(rewritten(sealed(), inside, indefinite=True))
+
+
 def test_a_document_of_35_mb_in_chunks_of_1000_bytes_opens_in_seconds() -> None:
     content = os.urandom(35_000_000)
     data = as_ber(seal(content, OURS.certificate, random=os.urandom), 1000)
