@@ -489,7 +489,7 @@ def _changed(data: bytes, before: bytes, after: bytes) -> bytes:
 # --- planted faults -------------------------------------------------------------------------------------------------
 
 _SIGNED_BYTES, _APPEND_SIGNATURE = signature._signed_bytes, xmldsig.append_signature
-_DECODE, _VERIFY = mime._decode, JavaEngine.verify
+_DECODE, _VERIFY, _CROSSING = mime._decode, JavaEngine.verify, crossing
 
 
 def _nothing_left_out(root: Any, element: Any, method: str, actors: Any) -> bytes:
@@ -517,7 +517,7 @@ SABOTAGES: dict[str, Callable[[], Any]] = {
     "obey-no-policy": lambda: mock.patch.object(signature, "_check_policy", return_value=None),
     "no-chunks": lambda: mock.patch.object(cms, "octets", lambda string: bytes(string.contents)),
     "strip-body": lambda: mock.patch.object(mime, "_decode", lambda body, how: _DECODE(body, how).strip(b"\r\n")),
-    "few": lambda: mock.patch(f"{__name__}.MESSAGES", 1),
+    "few": lambda: mock.patch(f"{__name__}.crossing", lambda *what, **how: _CROSSING(*what, **how)[:5]),
 }
 
 

@@ -53,7 +53,8 @@ def test_a_planted_fault_turns_the_table_red(java: JavaEngine, name: str) -> Non
 
 
 def test_too_few_messages_turn_the_table_red(java: JavaEngine) -> None:
-    table = run(java, short=2, big=False)
+    with sabotage("few"):
+        table = run(java, big=False)
     assert table.faults == []
     assert [one for one in failures(table) if "at least 200 are expected" in one]
     assert [one for one in failures(table) if "pairs met" in one]
