@@ -26,7 +26,7 @@ from broker.sealing.keys import KeyPair
 ROOT = Path(__file__).parents[2]
 SOURCES = Path(__file__).parent / "java"
 BUILT = ROOT / ".work" / "java"
-BUILD_SECONDS = 300  # a first build downloads about 50 MB
+BUILD_SECONDS = 300  # a first build downloads about 35 MB
 ANSWER_SECONDS = 60
 
 Fields = Iterable[tuple[str, bytes | str]]
