@@ -254,9 +254,7 @@ def _java_opens(case: Case, sealed: bytes, to_seal: bytes, plain: bytes) -> None
 def _java_acknowledges(case: Case, envelope: Envelope, references: Sequence[xmldsig.Reference]) -> None:
     """An Acknowledgment of our message, signed by Santuario in the shape of a row of its own, closes it."""
     way, row = IN, case.answer
-    values = build_acknowledgment(
-        envelope.header, references, message_id=f"a-{case.n}@dalbygda.example", timestamp=AT, descriptions=()
-    )
+    values = build_acknowledgment(envelope.header, references, message_id=f"a-{case.n}@dalbygda.example", timestamp=AT)
     data = _java_signs(case.java, made.written_their_way(values, row), {}, row)
     document = xml.parse(data, max_bytes=MAX_BYTES)
     verified = signature.verify_envelope(document, {}, trusted=[THEIR_SIGN.certificate], policy=made.policy(row))
