@@ -4,11 +4,15 @@ One answer per envelope, one transaction. Everything is looked at first; then by
 committed at once; then we reply. A crash before the commit costs nothing: the sender still has the duty.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from hashlib import sha256
+
+from cryptography.x509 import Certificate
 
 from broker import effects, telemetry
-from broker.arrivals import Came, apprec_came, document_came, event_of, policy_of
+from broker.arrivals import Came, apprec_came, document_came, event_of, policy_of, trust_signal
 from broker.diagnosis import causes
 from broker.envelope import ebms, mime
 from broker.envelope.ebms_build import build
@@ -35,21 +39,23 @@ from broker.message import (
     Changes,
     Digest,
     EventKind,
+    KeptStatement,
     Kind,
     NewBody,
     NewEvent,
     PartyRef,
     ReceivedEnvelope,
     Signal,
+    Statement,
 )
 from broker.ports import BodyDamaged, Doors, Stale
 from broker.receipts.acknowledgment import answer_header, build_acknowledgment, digests
 from broker.receipts.message_error import build_message_error
 from broker.receipts.signals import check_signal
 from broker.retry import back_off
-from broker.routing import choose
-from broker.routing.party import Directory, Switch
-from broker.routing.trust import require_organisation, signature_policy
+from broker.routing import choose, trust
+from broker.routing.party import Directory, Switch, Trust
+from broker.routing.trust import signature_policy
 from broker.sealing import cms
 from broker.sealing.keys import KeyPair
 from broker.validation.documents import Judged, judge
@@ -114,8 +120,8 @@ async def _receive(content_type: str, body: bytes, doors: Doors) -> Answer:
     except Refused as why:
         return await _refuse(came, why, EventKind.INBOUND_REJECTED, doors)
     try:
-        verified = await doors.cpu(_verify, came)
-        return await _opened(came, verified, doors)
+        verified, path = await doors.cpu(_verify, came)
+        return await _opened(replace(came, signer=verified.certificate), verified, path, doors)
     except CannotOpen as why:
         held = doors.holds.until(came.from_her, came.at) is not None  # it was the one too many
         return await _refuse(came, why, EventKind.SECURITY, doors, error_id=causes.SENDER_HELD if held else None)
@@ -184,19 +190,20 @@ def _as_agreed(came: Came, doors: Doors) -> Came:
     )
 
 
-def _verify(came: Came) -> Verified:
-    """Authenticate: a signature over every part, by a certificate that the sender's record pins."""
+def _verify(came: Came) -> tuple[Verified, tuple[Certificate, ...]]:
+    """Authenticate: a signature over every part, by a certificate that the sender's record pins, or that has a path to
+    a root and names the sender's organisation. Returns the path too; () where it is pinned.
+    """
     verified = verify_envelope(
         came.xml,
         {part.content_id: part.body for part in came.parts},
-        trusted=choose.signers(came.directory, came.from_her, came.at),
+        trusted=trust.signers(came.directory, came.from_her, came.xml, came.at),
         policy=signature_policy(came.directory, came.from_her, came.at),
     )
-    require_organisation(came.directory, verified.certificate, came.from_her)
-    return verified
+    return verified, trust.path_of(came.directory, came.from_her, verified, came.at)
 
 
-async def _opened(came: Came, verified: Verified, doors: Doors) -> Answer:
+async def _opened(came: Came, verified: Verified, path: tuple[Certificate, ...], doors: Doors) -> Answer:
     """Signature and sender hold. Tell a duplicate, open, look into the document, and commit what follows."""
     key_digests = digests(verified.references)
     if verified.uses_sha1:
@@ -209,6 +216,8 @@ async def _opened(came: Came, verified: Verified, doors: Doors) -> Answer:
         if _same(known.digests, key_digests):
             return await _again(came, known, doors)
         raise NotTrusted("another content under a known eb:MessageId")
+    # By our time of receipt: whoever stole a key chooses the Timestamp.
+    said = await doors.revocation.require_good(path, came.at) if path else ()
     key = doors.keys.signing(came.to_her, came.at)
     opened, judged, answer = await doors.cpu(_look_into, came, verified, key, doors)
     received = ReceivedEnvelope(
@@ -225,10 +234,38 @@ async def _opened(came: Came, verified: Verified, doors: Doors) -> Answer:
         changes = await apprec_came(came, judged, opened, doors)
     else:
         changes = await document_came(came, judged, opened, doors)
+    statements, responses = await _kept(said, received.evidence, doors)
     changes = replace(
-        changes, received=received, bodies=(*changes.bodies, evidence), signals=(*changes.signals, *_later(came, doors))
+        changes,
+        received=received,
+        statements=statements,
+        bodies=(*changes.bodies, evidence, *responses),
+        signals=(*changes.signals, *_later(came, doors)),
     )
     return await _commit(came, changes, answer, doors)
+
+
+async def _kept(
+    said: tuple[Statement, ...], evidence: str, doors: Doors
+) -> tuple[tuple[KeptStatement, ...], tuple[NewBody, ...]]:
+    """Return what to keep of the revocation services' words: each response once, however many messages it served."""
+    kept, bodies = [], []
+    for one in said:
+        digest = sha256(one.content).digest()
+        if (body := await doors.store.statement(digest)) is None:
+            body = doors.randomness.id()
+            bodies.append(NewBody(id=body, content=one.content))
+        kept.append(
+            KeptStatement(
+                evidence=evidence,
+                certificate=one.certificate,
+                source=one.source,
+                fetched_at=one.fetched_at,
+                sha256=digest,
+                body=body,
+            )
+        )
+    return tuple(kept), tuple(bodies)
 
 
 def _look_into(came: Came, verified: Verified, key: KeyPair, doors: Doors) -> tuple[bytes, Judged, Answer]:
@@ -305,7 +342,9 @@ def _own_signature(came: Came, content: bytes, judged: Judged) -> Judged:
     agreed = judged.process is not None and judged.process.sign_document
     try:
         if agreed:
-            trusted = choose.signers(came.directory, came.from_her, came.at)
+            trusted: Sequence[Certificate] = choose.signers(came.directory, came.from_her, came.at)
+            if came.directory.trust(came.from_her) is Trust.PATH:  # the one whose path and revocation were judged
+                trusted = (came.signer,) if came.signer else ()
             verify_document(xml, trusted=trusted, policy=signature_policy(came.directory, came.from_her, came.at))
         else:
             verify_document(xml, trusted=None, policy=WITH_SHA1)
@@ -450,10 +489,11 @@ async def _signal(came: Came, doors: Doors) -> Answer:
             came.envelope,
             came.xml,
             sent=sent,
-            trusted=choose.signers(came.directory, sent.to_her, came.at),
+            trusted=lambda xml: trust.signers(came.directory, sent.to_her, xml, came.at),
             policy=signature_policy(came.directory, sent.to_her, came.at),
             channel_trusted=False,
         )
+        await trust_signal(signal, came.directory, sent.to_her, came.at, doors)
     except Refused as why:
         event = effects.event(
             EventKind.SECURITY, work, came.at, why=why.why, error_id=causes.ACKNOWLEDGMENT_NOT_TRUSTED

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from broker import effects, progress, telemetry
+from broker.arrivals import trust_signal
 from broker.diagnosis import CAUSES, causes
 from broker.envelope import ebms, mime
 from broker.envelope.ebms_build import build
@@ -19,8 +20,10 @@ from broker.errors import (
     Inconsistent,
     NotTrusted,
     OwnKeyUnusable,
+    PartnerUnusable,
     Postponed,
     Refused,
+    RevocationUnknown,
     StoreBusy,
     TransportFailed,
     Unaddressable,
@@ -43,7 +46,7 @@ from broker.receipts.acknowledgment import digests
 from broker.receipts.no_signal import NoSignal, what_came
 from broker.receipts.signals import read_signal
 from broker.retry import ReceiptPolicy, ReceiptStep
-from broker.routing import choose
+from broker.routing import choose, trust
 from broker.routing.choose import Route
 from broker.routing.party import Directory
 from broker.routing.trust import signature_policy
@@ -145,6 +148,8 @@ async def seal(work: Work, doors: Doors) -> Work | None:
             receiver=delivery.receiver_her,
             now=now,
         )
+        if way.path:
+            await _require_good(way, delivery.receiver_her, now, doors)
         addressed = True
         key = doors.keys.signing(message.sender_her, now)
         document = await doors.store.body(message.body)
@@ -178,6 +183,16 @@ async def seal(work: Work, doors: Doors) -> Work | None:
         return Changes(events=events, bodies=(body,), envelopes=(envelope,), advanced=(delivery,))
 
     return await _record(work, change, doors)
+
+
+async def _require_good(way: Route, receiver: int, now: datetime, doors: Doors) -> None:
+    """Ask whether the receiver's certificate is revoked. Raises PartnerUnusable (MB-2022) or RevocationUnknown."""
+    try:
+        await doors.revocation.require_good(way.path, now)
+    except NotTrusted as why:
+        said = f"the encryption certificate of HER-id {receiver} can't be used: {why.why}"
+        hint = "put the partner's new certificate into its address record, and take this one out"
+        raise PartnerUnusable(said, error_id=causes.PARTNER_REVOKED, hint=hint) from None
 
 
 def _seal(
@@ -329,16 +344,20 @@ async def _judge_reply(
         cause = causes.NO_SIGNAL if envelope.sync else causes.ACKNOWLEDGMENT_AWAITED
         return _copy_sent(cause, status, started, endpoint, doors)
     try:
+        now = doors.clock.now()
         signal = await doors.cpu(
             read_signal,
             reply.content_type,
             reply.body,
             sent=envelope,
-            trusted=choose.signers(directory, envelope.to_her, doors.clock.now()),
-            policy=signature_policy(directory, envelope.to_her, doors.clock.now()),
+            trusted=lambda xml: trust.signers(directory, envelope.to_her, xml, now),
+            policy=signature_policy(directory, envelope.to_her, now),
             # An unsigned MessageError counts in the answer of a peer whose TLS certificate we checked.
             channel_trusted=endpoint.startswith("https:"),
         )
+        await trust_signal(signal, directory, envelope.to_her, now, doors)
+    except RevocationUnknown as why:  # the peer gives its recorded answer again to our next copy
+        return _copy_sent(why.error_id, status, started, endpoint, doors)
     except (NotTrusted, Inconsistent) as why:
         telemetry.signal_refused(work.message.id, envelope.eb_id, why)
         return _copy_sent(causes.ACKNOWLEDGMENT_NOT_TRUSTED, status, started, endpoint, doors, forged=why.why)

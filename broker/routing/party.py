@@ -12,6 +12,7 @@ from cryptography.x509 import Certificate
 
 from broker.retry import Chase
 from broker.routing.profile import DEFAULT, Profile
+from broker.sealing.paths import Anchors
 
 
 class PartyKind(StrEnum):
@@ -30,6 +31,13 @@ class Switch(StrEnum):
     PLAINTEXT = "plaintext-in"
     PLAIN_HTTP = "plain-http"
     NO_XPATH = "signature-without-xpath-in"
+
+
+class Trust(StrEnum):
+    """How a party's certificates are believed."""
+
+    PINNED = "pinned"  # they stand in its record (default)
+    PATH = "path"  # they lead to a root of ours, name the record's organisation, and are not revoked
 
 
 class ReceiptOn(StrEnum):
@@ -90,6 +98,7 @@ class Party:
     signing: tuple[Certificate, ...] = ()
     encryption: tuple[Certificate, ...] = ()
     agreements: tuple[Agreement, ...] = ()
+    trust: Trust | None = None  # None: the parent's, or pinned
     switches: frozenset[Switch] = frozenset()
     receipt_on: ReceiptOn = ReceiptOn.WORD
     profile: Profile | None = None  # None: the parent's, or the default
@@ -106,6 +115,7 @@ class Directory:
 
     parties: Mapping[int, Party]
     complete: bool = True  # False: a record could not be read, so a HER-id without one may exist all the same
+    anchors: Anchors = field(default_factory=Anchors)  # what certificates of `path` parties must lead to
 
     def party(self, her_id: int) -> Party | None:
         """Return the record of `her_id`, or None."""
@@ -132,6 +142,14 @@ class Directory:
     def encryption(self, her_id: int) -> tuple[Certificate, ...]:
         """Return the encryption certificates: the party's own, else the nearest parent's."""
         return next((party.encryption for party in self.lineage(her_id) if party.encryption), ())
+
+    def trust(self, her_id: int) -> Trust:
+        """Return how the party's certificates are believed: as its own record says, else the nearest parent's."""
+        return next((party.trust for party in self.lineage(her_id) if party.trust), Trust.PINNED)
+
+    def organisation_number(self, her_id: int) -> str | None:
+        """Return the organisation number of the party's own record, else of the nearest parent's."""
+        return next((each.organisation_number for each in self.lineage(her_id) if each.organisation_number), None)
 
     def endpoint(self, her_id: int) -> str | None:
         """Return the endpoint: the party's own, else the nearest parent's."""

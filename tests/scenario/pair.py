@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from broker import inbound, intake, outbound
 from broker.demo.documents import Code, Conversation, Dialogue, Head, Unit, document, note
@@ -310,6 +311,9 @@ def directory_of(hers: Collection[int], *, sync: bool) -> Directory:
     return Directory(parties={party.her_id: party for party in parties})
 
 
+_nobody: Any = None  # no party here is trusted by path, so no revocation is asked for
+
+
 async def open_side(
     folder: Path,
     her: int,
@@ -347,6 +351,7 @@ async def open_side(
         keys=Keys({her: side_key(her, Use.SIGN)}, {her: side_key(her, Use.ENCRYPT)}),
         clock=clock,
         randomness=randomness,
+        revocation=_nobody,
         cpu=_cpu,  # type: ignore[arg-type] # runs the work in place
         wake=lambda: None,
     )
