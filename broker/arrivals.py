@@ -31,13 +31,11 @@ from broker.message import (
 from broker.ports import Doors
 from broker.receipts import apprec
 from broker.receipts.apprec import GivenError
-from broker.receipts.signals import Signal
 from broker.replies import ERROR_LIST, apprec_of
 from broker.retry import ReceiptPolicy
 from broker.routing import choose
-from broker.routing.party import Agreement, Directory, Trust
+from broker.routing.party import Agreement, Directory
 from broker.routing.process import Function, Process
-from broker.routing.trust import path_of
 from broker.validation.documents import Judged
 
 
@@ -90,15 +88,6 @@ def event_of(
         eb_id=came.eb_id,
         why=why,
     )
-
-
-async def trust_signal(signal: Signal, directory: Directory, her_id: int, at: datetime, doors: Doors) -> None:
-    """Ask whether the certificate that signed a signal is revoked, where its party is trusted by path.
-
-    Raises NotTrusted or RevocationUnknown.
-    """
-    if signal.verified is not None and directory.trust(her_id) is Trust.PATH:
-        await doors.revocation.require_good(path_of(directory, her_id, signal.verified, at), at)
 
 
 # --- a document came ---

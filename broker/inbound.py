@@ -7,12 +7,11 @@ committed at once; then we reply. A crash before the commit costs nothing: the s
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from hashlib import sha256
 
 from cryptography.x509 import Certificate
 
 from broker import effects, telemetry
-from broker.arrivals import Came, apprec_came, document_came, event_of, policy_of, trust_signal
+from broker.arrivals import Came, apprec_came, document_came, event_of, policy_of
 from broker.diagnosis import causes
 from broker.envelope import ebms, mime
 from broker.envelope.ebms_build import build
@@ -39,14 +38,12 @@ from broker.message import (
     Changes,
     Digest,
     EventKind,
-    KeptStatement,
     Kind,
     NewBody,
     NewEvent,
     PartyRef,
     ReceivedEnvelope,
     Signal,
-    Statement,
 )
 from broker.ports import BodyDamaged, Doors, Stale
 from broker.receipts.acknowledgment import answer_header, build_acknowledgment, digests
@@ -58,6 +55,7 @@ from broker.routing.party import Directory, Switch, Trust
 from broker.routing.trust import signature_policy
 from broker.sealing import cms
 from broker.sealing.keys import KeyPair
+from broker.trusted import kept, trust_signal
 from broker.validation.documents import Judged, judge
 from broker.validation.sentences import fault
 
@@ -234,7 +232,7 @@ async def _opened(came: Came, verified: Verified, path: tuple[Certificate, ...],
         changes = await apprec_came(came, judged, opened, doors)
     else:
         changes = await document_came(came, judged, opened, doors)
-    statements, responses = await _kept(said, received.evidence, doors)
+    statements, responses = await kept(said, received.evidence, doors)
     changes = replace(
         changes,
         received=received,
@@ -243,29 +241,6 @@ async def _opened(came: Came, verified: Verified, path: tuple[Certificate, ...],
         signals=(*changes.signals, *_later(came, doors)),
     )
     return await _commit(came, changes, answer, doors)
-
-
-async def _kept(
-    said: tuple[Statement, ...], evidence: str, doors: Doors
-) -> tuple[tuple[KeptStatement, ...], tuple[NewBody, ...]]:
-    """Return what to keep of the revocation services' words: each response once, however many messages it served."""
-    kept, bodies = [], []
-    for one in said:
-        digest = sha256(one.content).digest()
-        if (body := await doors.store.statement(digest)) is None:
-            body = doors.randomness.id()
-            bodies.append(NewBody(id=body, content=one.content))
-        kept.append(
-            KeptStatement(
-                evidence=evidence,
-                certificate=one.certificate,
-                source=one.source,
-                fetched_at=one.fetched_at,
-                sha256=digest,
-                body=body,
-            )
-        )
-    return tuple(kept), tuple(bodies)
 
 
 def _look_into(came: Came, verified: Verified, key: KeyPair, doors: Doors) -> tuple[bytes, Judged, Answer]:

@@ -10,7 +10,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from broker import effects, progress, telemetry
-from broker.arrivals import trust_signal
 from broker.diagnosis import CAUSES, causes
 from broker.envelope import ebms, mime
 from broker.envelope.ebms_build import build
@@ -20,7 +19,6 @@ from broker.errors import (
     Inconsistent,
     NotTrusted,
     OwnKeyUnusable,
-    PartnerUnusable,
     Postponed,
     Refused,
     RevocationUnknown,
@@ -52,6 +50,7 @@ from broker.routing.party import Directory
 from broker.routing.trust import signature_policy
 from broker.sealing import cms
 from broker.sealing.keys import KeyPair
+from broker.trusted import trust_receiver, trust_signal
 
 # A write that lost its race is decided anew; more than a few losses in a row mean a fault of ours.
 RACES = 8
@@ -148,8 +147,7 @@ async def seal(work: Work, doors: Doors) -> Work | None:
             receiver=delivery.receiver_her,
             now=now,
         )
-        if way.path:
-            await _require_good(way, delivery.receiver_her, now, doors)
+        await trust_receiver(way, delivery.receiver_her, now, doors)
         addressed = True
         key = doors.keys.signing(message.sender_her, now)
         document = await doors.store.body(message.body)
@@ -183,16 +181,6 @@ async def seal(work: Work, doors: Doors) -> Work | None:
         return Changes(events=events, bodies=(body,), envelopes=(envelope,), advanced=(delivery,))
 
     return await _record(work, change, doors)
-
-
-async def _require_good(way: Route, receiver: int, now: datetime, doors: Doors) -> None:
-    """Ask whether the receiver's certificate is revoked. Raises PartnerUnusable (MB-2022) or RevocationUnknown."""
-    try:
-        await doors.revocation.require_good(way.path, now)
-    except NotTrusted as why:
-        said = f"the encryption certificate of HER-id {receiver} can't be used: {why.why}"
-        hint = "put the partner's new certificate into its address record, and take this one out"
-        raise PartnerUnusable(said, error_id=causes.PARTNER_REVOKED, hint=hint) from None
 
 
 def _seal(

@@ -86,14 +86,14 @@ def path(
     if not anchors.roots:
         raise NotTrusted("no roots are configured", hint="name them in [trust] roots")
     _require_readable(certificate)
-    if (reason := usable(certificate, use, at).reason) is not None:
-        raise NotTrusted(_USABLE[reason])
     if is_ca(certificate):
         raise NotTrusted("the certificate is an issuer's, not an organisation's own")
+    if (reason := usable(certificate, use, at).reason) is not None:
+        raise NotTrusted(_USABLE[reason])
     if certificate in anchors.roots:
         raise NotTrusted("the certificate is itself a root")
     _require_purpose(certificate)
-    pool = tuple(dict.fromkeys((*anchors.intermediates, *(one for one in helping if is_ca(one)))))
+    pool = tuple(one for one in dict.fromkeys((*anchors.intermediates, *helping)) if one != certificate)
     try:
         return tuple(_verifier(anchors, at).verify(certificate, list(pool)).chain)
     except verification.VerificationError:
@@ -125,7 +125,7 @@ def _require_cert_sign(_policy: verification.Policy, _cert: Certificate, usage: 
 def _require_readable(certificate: Certificate) -> None:
     try:
         certificate.public_key()
-        certificate.extensions  # noqa: B018 - reading them is the check
+        list(certificate.extensions)
     except x509.DuplicateExtension:
         raise NotTrusted("the certificate has an extension twice") from None
     except (ValueError, UnsupportedAlgorithm):

@@ -66,17 +66,12 @@ class Standing:
 
 def places(certificate: Certificate) -> tuple[Place, ...]:
     """Return where its revocation can be asked for over HTTP, OCSP first: it is small and says it of this one."""
-    found: list[Place] = []
-    try:
-        access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
-        found += (
-            Place(source=Source.OCSP, url=each.access_location.value)
-            for each in access
-            if each.access_method == AuthorityInformationAccessOID.OCSP
-            and isinstance(each.access_location, x509.UniformResourceIdentifier)
-        )
-    except x509.ExtensionNotFound:
-        pass  # a CRL will do
+    found = [
+        Place(source=Source.OCSP, url=each.access_location.value)
+        for each in _extension(certificate, x509.AuthorityInformationAccess) or ()
+        if each.access_method == AuthorityInformationAccessOID.OCSP
+        and isinstance(each.access_location, x509.UniformResourceIdentifier)
+    ]
     found += (Place(source=Source.CRL, url=url) for url in _crl_addresses(certificate))
     return tuple(dict.fromkeys(each for each in found if each.url.lower().startswith(("http://", "https://"))))
 
