@@ -106,3 +106,8 @@ causes: setup
 .PHONY: mutants
 mutants: setup system
 	$(BIN)/python -m tests.mutants $(if $(SHORT),--short) $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
+
+# Every chain of certificates with its verdict; SABOTAGE=name for a planted fault.
+.PHONY: trust
+trust: setup
+	$(BIN)/python -m tests.trust

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from ipaddress import ip_network
 from typing import Any
 
@@ -11,23 +11,22 @@ from aiohttp import web
 from cryptography.x509 import ocsp
 
 from broker.lookup.revocation import RevocationServices
+from broker.ports import Clock as Now
 from broker.routing.party import Directory, Trust
 from broker.sealing.keys import KeyPair
 from broker.sealing.paths import Anchors
 from broker.transport.fetch import http_fetch
 from broker.web.listen import listening
-from tests.scenario.pair import ORGANISATION, Clock, Keys, Revocation, Side
+from tests.scenario.pair import ORGANISATION, Keys, Revocation, Side
 from tests.trust import pki
 from tests.trust.pki import DAY, ENCRYPT, HOUR, SIGN, Held
-
-BEGINS, ENDS = datetime(2026, 1, 1, tzinfo=UTC), datetime(2028, 1, 1, tzinfo=UTC)
 
 
 @dataclass
 class Authority:
     """Issues certificates, and answers for them while it is `up`."""
 
-    clock: Clock
+    clock: Now
     port: int = 0
     up: bool = True
     revoked: dict[Held, datetime] = field(default_factory=dict)
@@ -39,9 +38,12 @@ class Authority:
 
     def begin(self, port: int) -> None:
         self.port = port
-        self.root = pki.root(begins=BEGINS, ends=ENDS)
-        self.issuer = pki.intermediate(self.root, begins=BEGINS, ends=ENDS, **self._services())
+        self.root = pki.root(**self._valid())
+        self.issuer = pki.intermediate(self.root, **self._valid(), **self._services())
         self.issued.append(self.issuer)
+
+    def _valid(self) -> dict[str, Any]:
+        return {"begins": self.clock.now() - 100 * DAY, "ends": self.clock.now() + 400 * DAY}
 
     def _services(self) -> dict[str, Any]:
         base = f"http://127.0.0.1:{self.port}"
@@ -55,7 +57,7 @@ class Authority:
         return Anchors(roots=(self.root.certificate,), intermediates=(self.issuer.certificate,))
 
     def issue(self, *, encrypts: bool = False, number: str = ORGANISATION, **faults: Any) -> Held:
-        given = {"begins": BEGINS, "ends": ENDS, "usage": ENCRYPT if encrypts else SIGN} | self._services() | faults
+        given = self._valid() | {"usage": ENCRYPT if encrypts else SIGN} | self._services() | faults
         use = "kryptering" if encrypts else "signering"
         made = pki.leaf(self.issuer, pki.name(f"Fjordvik {use}", number=number), **given)
         self.issued.append(made)
@@ -83,7 +85,7 @@ class Authority:
 
 
 @asynccontextmanager
-async def authority(clock: Clock, *, only: str = "both") -> AsyncIterator[tuple[Authority, RevocationServices]]:
+async def authority(clock: Now, *, only: str = "both") -> AsyncIterator[tuple[Authority, RevocationServices]]:
     """Give an authority on a port of its own, and what asks it."""
     made, app = Authority(clock=clock, only=only), web.Application()
     app.router.add_route("*", "/{kind:ocsp|crl}", made.answer)
