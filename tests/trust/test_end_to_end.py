@@ -2,22 +2,24 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from unittest import mock
 
 import pytest
+from cryptography.x509 import Certificate
 
 from broker import retention
 from broker.errors import TransportFailed
 from broker.lifecycle import Transport
 from broker.lookup.revocation import RevocationServices
-from broker.message import Delivery, EventKind
+from broker.message import Delivery, EventKind, Statement
 from broker.ports import Carrier, Keeping, TransportReply
 from broker.sealing.certificates import fingerprint
 from broker.sealing.revocation import Source, standing
 from tests.causes.bench import MSG_ID, Bench, bench
-from tests.scenario.pair import DALBYGDA, FJORDVIK, Revocation, dialogue
+from tests.scenario.pair import DALBYGDA, FJORDVIK, Revocation, dialogue, pair
 from tests.trust.authority import Authority, authority, keys_of, pair_of, trusts_by_path
 from tests.trust.pki import Held
 
@@ -98,20 +100,37 @@ async def test_what_is_good_comes_in_the_service_is_asked_once_and_its_word_is_k
         assert one.source == only
 
 
+async def _signed_before_and_received_after(run: Scene) -> Delivery:
+    """Left signs while its certificate is good; right receives it when it is revoked."""
+    clock = run.at.brokers.clock
+    run.ca.up = False
+    id = await run.send()
+    assert (await run.delivery(id)).cause == "MB-3211"
+    run.ca.revoked[run.signer] = clock.now() + MINUTE
+    run.ca.up = True
+    await run.at.brokers.pass_time(HOUR)
+    return await run.delivery(id)
+
+
 async def test_what_a_revoked_key_signed_is_refused_for_good_whatever_its_timestamp_says(tmp_path: Path) -> None:
     async with scene(tmp_path) as run:
-        clock = run.at.brokers.clock
-        run.ca.up = False
-        id = await run.send()  # its Timestamp is of now, when the certificate was still good
-        assert (await run.delivery(id)).cause == "MB-3211"
-        run.ca.revoked[run.signer] = clock.now() + MINUTE
-        run.ca.up = True
-        await run.at.brokers.pass_time(HOUR)
-        delivery = await run.delivery(id)
+        delivery = await _signed_before_and_received_after(run)
         assert (delivery.state.transport, delivery.cause) == (Transport.REFUSED, "MB-3302")
         assert await run.at.right.inbox() == ()
         told = await run.at.right.store.events(kinds=[EventKind.SECURITY], after=0, limit=10)
         assert [each.event.why for each in told] == ["the certificate is revoked"]
+
+
+async def test_a_broker_that_goes_by_the_clock_of_the_message_is_seen(tmp_path: Path) -> None:
+    async with scene(tmp_path) as run:
+        signed_at, services = run.at.brokers.clock.now(), run.services
+
+        async def by_the_timestamp(path: tuple[Certificate, ...], _at: datetime) -> tuple[Statement, ...]:
+            return await RevocationServices.require_good(services, path, signed_at)
+
+        with mock.patch.object(services, "require_good", by_the_timestamp):
+            delivery = await _signed_before_and_received_after(run)
+        assert delivery.state.transport is Transport.ACKNOWLEDGED  # the test above would be red
 
 
 async def test_what_came_before_the_revocation_stays_and_its_copy_gets_the_same_answer(tmp_path: Path) -> None:
@@ -205,3 +224,23 @@ async def test_an_acknowledgment_by_a_revoked_key_is_not_believed(tmp_path: Path
         ca.revoked[signer] = at.brokers.clock.now() - MINUTE
         delivery = await Scene(at, ca, signer).delivery(await Scene(at, ca, signer).send())
         assert (delivery.state.transport, delivery.cause) == (Transport.SENT, "MB-3214")
+
+
+async def test_an_acknowledgment_that_comes_while_the_service_is_down_is_fetched_by_the_next_copy(
+    tmp_path: Path,
+) -> None:
+    async with pair(tmp_path, sync=False) as brokers, authority(brokers.clock) as (ca, revocation):
+        left, right = brokers.left, brokers.right
+        signer, theirs = ca.issue(), ca.issue(encrypts=True)
+        keys_of(right).signing_pairs[DALBYGDA] = pair_of(signer)
+        keys_of(right).opening_pairs[DALBYGDA] = pair_of(theirs)
+        trusts_by_path(left, DALBYGDA, ca, revocation, encryption=(theirs.certificate,))
+        taken = await left.post(dialogue(MSG_ID))
+        await brokers.run(only=left)
+        ca.up = False
+        await brokers.run(only=right)
+        assert (await left.delivery(taken)).state.transport is Transport.SENT  # 503 to the signal: it is not judged
+        ca.up = True
+        await brokers.pass_time(10 * MINUTE, step=MINUTE)
+        assert (await left.delivery(taken)).state.transport is Transport.ACKNOWLEDGED
+        assert len(await right.inbox()) == 1
