@@ -226,7 +226,7 @@ async def test_an_acknowledgment_by_a_revoked_key_is_not_believed(tmp_path: Path
         assert (delivery.state.transport, delivery.cause) == (Transport.SENT, "MB-3214")
 
 
-async def test_an_acknowledgment_that_comes_while_the_service_is_down_is_fetched_by_the_next_copy(
+async def test_an_acknowledgment_that_comes_while_the_service_is_down_comes_again(
     tmp_path: Path,
 ) -> None:
     async with pair(tmp_path, sync=False) as brokers, authority(brokers.clock) as (ca, revocation):
