@@ -19,6 +19,7 @@ from broker.lookup.anchors import read_anchors
 from broker.lookup.clock import SystemClock
 from broker.lookup.process_files import ProcessFiles
 from broker.lookup.shipped import shipped
+from broker.routing.choose import CERTIFICATE_NOT_TRUSTED
 from broker.routing.findings import Finding, assumed_ours, findings
 from broker.routing.party import Directory, Party
 from broker.sealing.paths import Anchors
@@ -36,7 +37,7 @@ class Checked:
     @classmethod
     def of_folder(cls, folder: Path) -> "Checked":
         """Check a folder by itself, with the processes that come with the broker."""
-        return cls._of(folder, shipped("processes"), None, Anchors())
+        return cls._of(folder, shipped("processes"), None, None)
 
     @classmethod
     def of_settings(cls, settings: Settings) -> "Checked":
@@ -45,7 +46,7 @@ class Checked:
         return cls._of(settings.addresses, settings.processes, frozenset(settings.hosted), anchors)
 
     @classmethod
-    def _of(cls, folder: Path, processes: Path, ours: frozenset[int] | None, anchors: Anchors) -> "Checked":
+    def _of(cls, folder: Path, processes: Path, ours: frozenset[int] | None, anchors: Anchors | None) -> "Checked":
         # What is wrong is printed here; the broker's log lines would only be in the way.
         telemetry.configure("critical")
         at = SystemClock().now()
@@ -58,6 +59,8 @@ class Checked:
         found = findings(
             directory, ours=assumed_ours(directory) if ours is None else ours, processes=names.keys(), at=at
         )
+        if anchors is None:  # the roots stand in the settings: without them a path can't be judged
+            found = tuple(each for each in found if each.error_id != CERTIFICATE_NOT_TRUSTED)
         return cls(directory=directory, problems=files.problems, findings=found, at=at)
 
     @property

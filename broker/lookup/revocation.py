@@ -47,6 +47,13 @@ class _Known:
 
 
 @dataclass(frozen=True, slots=True)
+class _List:
+    content: bytes
+    fetched: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class _Silence:
     since: datetime
     last: datetime
@@ -59,7 +66,7 @@ class RevocationServices:
         """`longest`: for how long an answer is relied on, whatever its nextUpdate says."""
         self._fetch, self._clock, self._longest = fetch, clock, longest
         self._known: dict[str, _Known] = {}  # by SHA-256 of the certificate
-        self._lists: dict[str, tuple[bytes, datetime, datetime]] = {}  # CRL by its address: bytes, fetched, until
+        self._lists: dict[str, _List] = {}  # by address
         # By address where it did not answer, by address and certificate where its answer was no use.
         self._silent: dict[tuple[str, str], _Silence] = {}
         self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -119,8 +126,10 @@ class RevocationServices:
                 continue
             try:
                 content, fetched = await self._response(place, certificate, issuer, now)
-                found = standing(place.source, content, certificate, issuer, now)
+                # In a thread: a list may have a hundred thousand entries.
+                found = await asyncio.to_thread(standing, place.source, content, certificate, issuer, now)
             except (OSError, NoAnswer) as why:
+                self._lists.pop(place.url, None)
                 key = down if isinstance(why, OSError) else useless
                 since = min((each.since for each in known), default=now)
                 self._silent[key] = _Silence(since, self._clock.now())
@@ -128,10 +137,13 @@ class RevocationServices:
                 continue
             self._silent.pop(down, None)
             self._silent.pop(useless, None)
+            until = min(found.until or now, fetched + self._longest)
+            if place.source is Source.CRL:
+                self._lists[place.url] = _List(content, fetched, until)
             said = Statement(
                 certificate=fingerprint(certificate), source=place.source, fetched_at=fetched, content=content
             )
-            return _Known(found, said, self._until(found, now))
+            return _Known(found, said, until)
         raise RevocationUnknown(
             f"no revocation service could say whether a certificate is revoked ({'; '.join(faults)})",
             error_id=REVOCATION_UNKNOWN,
@@ -143,16 +155,10 @@ class RevocationServices:
     ) -> tuple[bytes, datetime]:
         if place.source is Source.OCSP:
             return await self._fetch(place.url, question=ocsp_question(certificate, issuer)), now
-        content, fetched, until = self._lists.get(place.url, (b"", now, now))
-        if until > now:
-            return content, fetched  # one list stands for all certificates of its issuer
-        content = await self._fetch(place.url, question=None)
-        found = standing(place.source, content, certificate, issuer, now)
-        self._lists[place.url] = (content, now, self._until(found, now))
-        return content, now
-
-    def _until(self, found: Standing, now: datetime) -> datetime:
-        return min(found.until or now, now + self._longest)
+        listed = self._lists.get(place.url)
+        if listed is not None and listed.until > now:
+            return listed.content, listed.fetched  # one list stands for all certificates of its issuer
+        return await self._fetch(place.url, question=None), now
 
 
 def hosts_of(anchors: Anchors) -> frozenset[str]:

@@ -158,6 +158,8 @@ async def test_check_reads_the_roots_asks_the_services_and_says_who_does_not_ans
         settings = _site(tmp_path, ca.root, ca.issuer, theirs)
         checked = await asyncio.to_thread(Checked.of_settings, settings)
         assert [each.text.en for each in checked.findings if each.error_id == CERTIFICATE_NOT_TRUSTED] == []
+        alone = await asyncio.to_thread(Checked.of_folder, tmp_path / "addresses")  # knows no roots
+        assert [each for each in alone.findings if each.error_id == CERTIFICATE_NOT_TRUSTED] == []
         assert (await asyncio.to_thread(path_trust, settings))[0].text.en.endswith("is asked of 127.0.0.1")
         assert await _asked(settings, ca) == [(Mark.OK, f"HER-id {DALBYGDA}: not revoked")]
         ca.up = False
