@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from broker import effects, progress, telemetry
+from broker import effects, progress, questions, telemetry
 from broker.diagnosis import causes
 from broker.diagnosis.problems import ProblemKey, read_key, tally
-from broker.errors import BrokerError, Conflict, StoreBusy, Unaddressable, Unknown
+from broker.errors import BrokerError, Conflict, Refused, StoreBusy, Unaddressable, Unknown
 from broker.lifecycle import Outcome, Transport
 from broker.message import Changes, Delivery, Direction, EventKind, Held, NewEvent, PartnerHold, Work
 from broker.ports import Doors, Stale
@@ -130,6 +130,26 @@ async def close(id: str, by: By, doors: Doors, *, dry_run: bool = False) -> Done
     done = Done(act="close", dry_run=dry_run)
     await _write(await _named(id, doors), decide, by, doors, done)
     return _said(done)
+
+
+async def message_status(id: str, by: By, doors: Doors) -> questions.Told:
+    """Ask the partner how one envelope of ours stands. Raises Unknown, Conflict, or Postponed where it is down."""
+    if (known := await doors.store.work_by_envelope(id)) is not None:
+        work, envelope = known
+    else:
+        works = await _named(id, doors)
+        if len(works) > 1:
+            raise Conflict(f"that message goes to {len(works)} receivers", hint="name the delivery: `broker show`")
+        (work,) = works
+        if work.envelope is None:
+            raise Conflict(
+                "nothing of it has gone out in an envelope yet", hint="`broker show` tells what it waits for"
+            )
+        envelope = work.envelope
+    try:
+        return await questions.ask(work, envelope, by.actor, by.reason, doors)
+    except Refused as no:
+        raise Conflict(no.why, hint=no.hint) from None
 
 
 async def retry_group(key: ProblemKey, by: By, doors: Doors, *, rate: float = RATE, dry_run: bool = False) -> Done:

@@ -25,6 +25,7 @@ from broker.message import (
     NewEvent,
     Owed,
     PartyRef,
+    Payload,
     Verdict,
     Work,
 )
@@ -36,6 +37,7 @@ from broker.retry import ReceiptPolicy
 from broker.routing import choose
 from broker.routing.party import Agreement, Directory
 from broker.routing.process import Function, Process
+from broker.routing.profile import Profile
 from broker.validation.documents import Judged
 
 
@@ -59,6 +61,11 @@ class Came:
     @property
     def eb_id(self) -> str:
         return self.envelope.header.message_id
+
+    @property
+    def profile(self) -> Profile:
+        """How the sender's engine wants to be answered."""
+        return self.directory.profile(self.from_her)
 
 
 def event_of(
@@ -93,13 +100,20 @@ def event_of(
 # --- a document came ---
 
 
-async def document_came(came: Came, judged: Judged, content: bytes, doors: Doors) -> Changes:
+async def document_came(
+    came: Came, judged: Judged, content: bytes, others: tuple[tuple[mime.Part, bytes], ...], doors: Doors
+) -> Changes:
+    """Return what a document leads to. `others` came in the same envelope, and stay with it: parts, and opened."""
     head = judged.head
     assert head is not None
     digest = sha256(content).digest()
     known = await doors.store.inbound(sender_her=came.from_her, msg_id=head.msg_id)
     if known is not None:
-        return await _known_document(came, known[0], known[1], digest, doors)
+        beside = tuple(sha256(opened).digest() for _, opened in others)
+        same = known[0].sha256 == digest and beside == tuple(
+            payload.sha256 for payload in await doors.store.payloads(known[0].id)
+        )
+        return await _known_document(came, known[0], known[1], doors, same=same)
     body = NewBody(id=doors.randomness.id(), content=content)
     # A document that no process knows (T10) is answered by the process that its envelope names.
     process, function = judged.process or came.process, judged.function or came.function
@@ -135,22 +149,38 @@ async def document_came(came: Came, judged: Judged, content: bytes, doors: Doors
         received_at=came.at,
         updated_at=came.at,
     )
+    kept, payloads = [body], list[Payload]()
+    for number, (part, opened) in enumerate(others, start=1):
+        beside_it = NewBody(id=doors.randomness.id(), content=opened)
+        kept.append(beside_it)
+        payload = Payload(
+            message_id=message.id,
+            number=number,
+            content_id=part.content_id,
+            content_type=part.content_type,
+            size=len(opened),
+            sha256=sha256(opened).digest(),
+            body=beside_it.id,
+        )
+        payloads.append(payload)
+    came_in = Changes(events=(), bodies=tuple(kept), messages=(message,), payloads=tuple(payloads), new_items=(item,))
     codes = _machine_codes(judged, came)
     if not codes:
         told = event_of(EventKind.INBOX_DOCUMENT, came, feed=True, message=message, item=item, stop_point=StopPoint.M6)
-        return Changes(events=(told,), bodies=(body,), messages=(message,), new_items=(item,))
+        return replace(came_in, events=(told,))
     rejected = event_of(
         EventKind.INBOUND_REJECTED, came, message=message, item=item, codes=tuple(c.code for c in codes)
     )
     item = replace(item, stage=ItemStage.JUDGED, verdict=Verdict.REJECTED)
     if message.owed is Owed.NEVER:
-        return Changes(events=(rejected,), bodies=(body,), messages=(message,), new_items=(item,))
+        return replace(came_in, events=(rejected,), new_items=(item,))
     receipt = await doors.cpu(
         apprec_of, message, item, content, Verdict.REJECTED, codes, came.directory, doors, came.at
     )
-    return Changes(
+    return replace(
+        came_in,
         events=(rejected,),
-        bodies=(body, *receipt.bodies),
+        bodies=(*kept, *receipt.bodies),
         messages=(message, *receipt.messages),
         deliveries=receipt.deliveries,
         new_items=(replace(item, apprec_message=receipt.messages[0].id),),
@@ -170,9 +200,9 @@ def _machine_codes(judged: Judged, came: Came) -> tuple[GivenError, ...]:
     return tuple(GivenError(code=code, details=details) for code, details in errors.items())
 
 
-async def _known_document(came: Came, message: Message, item: InboxItem | None, digest: bytes, doors: Doors) -> Changes:
+async def _known_document(came: Came, message: Message, item: InboxItem | None, doors: Doors, *, same: bool) -> Changes:
     """The same document in a new envelope: a new Acknowledgment, no second item, the recorded AppRec again."""
-    if message.sha256 != digest:
+    if not same:
         # Its AppRec would name the first document; so none is sent, and a person looks.
         why = "another content under a known MsgId"
         return Changes(events=(event_of(EventKind.SECURITY, came, message=message, item=item, why=why),))

@@ -28,7 +28,6 @@ from broker.config_tables import (
     Alerts,
     Breaker,
     Duration,
-    EpjListener,
     FilePath,
     Limits,
     Listener,
@@ -36,6 +35,7 @@ from broker.config_tables import (
     Pace,
     Retention,
     Timeouts,
+    Tls,
     TrustByPath,
     Webhooks,
     Workers,
@@ -76,7 +76,8 @@ class Settings(BaseSettings):
     site_key: FilePath | None = None  # a file; else site.key in the data folder
     clients: FilePath = Path("clients.toml")
     partner: Listener
-    epj: EpjListener
+    epj: Listener
+    tls: Tls = Tls()
     workers: Workers = Workers()
     back_off: Pace = Pace()
     breaker: Breaker = Breaker()
@@ -242,7 +243,7 @@ def alert_secrets(alerts: Alerts) -> tuple[bytes, ...]:
     return read_secrets(alerts.webhook_secret, where="alerts.webhook_secret")
 
 
-_DOOR_PATHS = ("certificate", "key", "client_ca")
+_TLS_PATHS = ("certificate", "key", "client_ca", "ca")
 _PATHS = ("data", "addresses", "processes", "schemas", "keys", "keys_passphrase", "site_key", "clients")
 
 
@@ -256,9 +257,9 @@ def _beside(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
     placed = {key: at(value) if key in _PATHS else value for key, value in values.items()}
     for key in ("data", "addresses", "keys", "clients"):
         placed.setdefault(key, at(str(Settings.model_fields[key].default)))
-    for door in ("partner", "epj"):
+    for door in ("partner", "epj", "tls"):
         if isinstance(table := values.get(door), dict):
-            placed[door] = {key: at(value) if key in _DOOR_PATHS else value for key, value in table.items()}
+            placed[door] = {key: at(value) if key in _TLS_PATHS else value for key, value in table.items()}
     if isinstance(table := values.get("alerts"), dict):
         files = ("smtp_password", "webhook_secret")
         placed["alerts"] = {key: at(value) if key in files else value for key, value in table.items()}
@@ -352,7 +353,8 @@ def _known_keys(steps: tuple[int | str, ...]) -> set[str]:
     fields = Settings.model_fields
     tables: Mapping[str, type[BaseModel]] = {
         "partner": Listener,
-        "epj": EpjListener,
+        "epj": Listener,
+        "tls": Tls,
         "organisation": Organisation,
         "workers": Workers,
         "back_off": Pace,

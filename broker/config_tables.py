@@ -78,12 +78,16 @@ class Part(BaseModel):
 
 
 class Listener(Part):
-    """Where one of the two doors listens. Port 0 takes any free one."""
+    """Where one of the two doors listens. Port 0 takes any free one.
+
+    With `client_ca` partners must show a certificate; EPJ systems may, instead of a token.
+    """
 
     host: str = "127.0.0.1"
     port: Port
     certificate: FilePath | None = None  # TLS: PEM, with the chain
     key: FilePath | None = None
+    client_ca: FilePath | None = None  # PEM: who issues the clients' certificates, or these themselves
     plain: bool = False  # TLS ends in front of the broker; on loopback it need not be said
 
     @property
@@ -103,6 +107,8 @@ class Listener(Part):
     def _is_safe(self) -> "Listener":
         if (self.certificate is None) != (self.key is None):
             raise wrong("certificate and key together, or neither of them")
+        if self.client_ca is not None and not self.tls:
+            raise wrong("client_ca together with certificate and key: client certificates are shown in TLS")
         if not (self.tls or self.plain or self.loopback):
             raise wrong(
                 "certificate and key (TLS) for an address that others can reach; plain = true where TLS ends before it"
@@ -110,15 +116,17 @@ class Listener(Part):
         return self
 
 
-class EpjListener(Listener):
-    """The door of the EPJ systems, which may show a certificate instead of a token."""
+class Tls(Part):
+    """Our TLS towards partners: what we show to a server that asks, and whom we believe beside the system's roots."""
 
-    client_ca: FilePath | None = None  # PEM: who issues the clients' certificates, or these themselves
+    certificate: FilePath | None = None  # PEM, with the chain
+    key: FilePath | None = None
+    ca: FilePath | None = None  # PEM: more roots, or servers' own certificates
 
     @model_validator(mode="after")
-    def _asks_in_tls(self) -> "EpjListener":
-        if self.client_ca is not None and not self.tls:
-            raise wrong("client_ca together with certificate and key: client certificates are shown in TLS")
+    def _is_whole(self) -> "Tls":
+        if (self.certificate is None) != (self.key is None):
+            raise wrong("certificate and key together, or neither of them")
         return self
 
 

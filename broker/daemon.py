@@ -19,6 +19,7 @@ from broker.errors import Misconfigured, StoreBroken
 from broker.housekeeping import keep_house
 from broker.lookup.address_files import AddressFiles
 from broker.lookup.anchors import read_anchors
+from broker.lookup.client_tls import ClientTls
 from broker.lookup.clients_file import ClientsFile
 from broker.lookup.clock import SystemClock
 from broker.lookup.cpu import CpuPool
@@ -106,6 +107,11 @@ async def _run(
     keys = KeyFiles(settings.keys, settings.hosted, passphrase=passphrase(settings))
     clients = ClientsFile(settings.clients)
     doors_tls = {"partner": _tls(settings, settings.partner), "epj": _tls(settings, settings.epj)}
+    partners_tls = client_tls(settings)
+    files_of_tls: tuple[ClientTls | DoorTls, ...] = (
+        partners_tls,
+        *(tls for tls in doors_tls.values() if tls is not None),
+    )
     cpu = CpuPool(settings.workers.cpu_threads)
     stack.callback(cpu.close)
     bell = Bell()
@@ -116,7 +122,10 @@ async def _run(
     stack.push_async_callback(store.close)
     breaker = Breaker(policy=_policy(settings), clock=clock)
     carrier = await stack.enter_async_context(
-        https_carrier(allow_plain=lambda url: plain_http_allowed(addresses.current(), url))
+        https_carrier(
+            tls=lambda url: partners_tls.of(addresses.current(), url),
+            allow_plain=lambda url: plain_http_allowed(addresses.current(), url),
+        )
     )
     clocks = PartnerClocks(carrier, clock)
     networks = tuple(ip_network(each) for each in settings.webhooks.networks)
@@ -158,7 +167,7 @@ async def _run(
 
     def apply(new: Settings) -> None:
         """Turn what can be turned, all of it or nothing. Raises Misconfigured."""
-        for tls in filter(None, doors_tls.values()):
+        for tls in files_of_tls:
             tls.look()
             if tls.problems:
                 raise tls.problems[0]
@@ -206,6 +215,7 @@ async def _run(
             for name, tls in doors_tls.items()
             if tls is not None
         ]
+        watchers.append(tasks.create_task(partners_tls.watch(settings.reload), name="tls of partners"))
         measured = Around(addresses=addresses, clock=clock, facts=around.facts, every=3 * settings.reload)
         watchers.append(tasks.create_task(Watch(store, measured, told).run(), name="watch"))
         watchers.append(tasks.create_task(webhooks.run(), name="webhooks"))
@@ -334,6 +344,18 @@ def _tls(settings: Settings, door: Listener) -> DoorTls | None:
     """Return the TLS of a door, or None for plain HTTP. Raises Misconfigured."""
     if door.certificate is None or door.key is None:
         return None
-    client_ca = settings.epj.client_ca if door is settings.epj else None
+    # A partner must show a certificate where we ask for one; an EPJ system may have a token instead.
+    return DoorTls(
+        door.certificate,
+        door.key,
+        client_ca=door.client_ca,
+        demanded=door is settings.partner,
+        passphrases=(passphrase(settings) or b"").splitlines(),
+    )
+
+
+def client_tls(settings: Settings) -> ClientTls:
+    """Return our TLS towards partners. Raises Misconfigured."""
+    tls = settings.tls
     passphrases = (passphrase(settings) or b"").splitlines()
-    return DoorTls(door.certificate, door.key, client_ca=client_ca, passphrases=passphrases)
+    return ClientTls(certificate=tls.certificate, key=tls.key, ca=tls.ca, passphrases=passphrases)

@@ -51,12 +51,21 @@ def acknowledged(
 
     `item` is the inbox item that this message answers, if it is an AppRec: its receipt is then delivered (M9).
     """
-    used = (replace(envelope, acknowledged_at=now),)
     told = event(EventKind.ACKNOWLEDGED, work, now, feed=True, eb_id=envelope.eb_id, stop_point=StopPoint.K6)
+    changes = taken(work, replace(envelope, acknowledged_at=now), item, policy, now)
+    return replace(changes, events=(told, *changes.events))
+
+
+def taken(work: Work, envelope: Envelope, item: InboxItem | None, policy: ReceiptPolicy, now: datetime) -> Changes:
+    """`envelope` is with the partner's MSH, by its Acknowledgment or, where none is agreed, by its HTTP answer.
+
+    It may tell no event of its own. `item` as in `acknowledged`.
+    """
+    used = (envelope,)
     if not allows(work.delivery.state, Event.ACKNOWLEDGED):
-        return Changes(events=(told,), advanced=(work.delivery,), used=used)
+        return Changes(events=(), advanced=(work.delivery,), used=used)
     delivery = progress.acknowledged(work.delivery, work.message, policy, now=now)
-    events = [told]
+    events: list[NewEvent] = []
     if delivery.state.outcome is Outcome.COMPLETED and work.delivery.state.outcome is Outcome.OPEN:
         events.append(event(EventKind.COMPLETED, work, now, feed=True, stop_point=delivery.state.stop_point))
     items: tuple[InboxItem, ...] = ()

@@ -4,13 +4,13 @@ One answer per envelope, one transaction. Everything is looked at first; then by
 committed at once; then we reply. A crash before the commit costs nothing: the sender still has the duty.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from hashlib import sha256
 
 from cryptography.x509 import Certificate
 
-from broker import effects, telemetry
+from broker import effects, questions, telemetry
 from broker.arrivals import Came, apprec_came, document_came, event_of, policy_of
 from broker.diagnosis import causes
 from broker.envelope import ebms, mime
@@ -18,17 +18,17 @@ from broker.envelope.ebms_build import build
 from broker.envelope.ebms_parse import match_parts, parse_header
 from broker.envelope.ebms_parse import parse as parse_envelope
 from broker.envelope.fault import FaultCode, build_fault
-from broker.envelope.signature import WITH_SHA1, Verified, sign_envelope, verify_document, verify_envelope
+from broker.envelope.names import cid
+from broker.envelope.signature import Verified, is_signed, sign_envelope, verify_envelope
 from broker.envelope.xml import Xml, parse
+from broker.envelope.xmldsig import SHA256
 from broker.errors import (
     CannotOpen,
     Inconsistent,
-    MimeProblem,
     MustUnderstand,
     NotTrusted,
     Postponed,
     Refused,
-    SenderHeld,
     TimeToLiveExpired,
     TransportFailed,
     ValueNotRecognized,
@@ -41,40 +41,41 @@ from broker.message import (
     Kind,
     NewBody,
     NewEvent,
-    PartyRef,
     ReceivedEnvelope,
     Signal,
 )
+from broker.opening import Opened, open_, refuse_xml_encryption, require_sender
 from broker.ports import BodyDamaged, Doors, Stale
-from broker.receipts.acknowledgment import answer_header, build_acknowledgment, digests
+from broker.receipts.acknowledgment import SignalForm, build_acknowledgment, digests
 from broker.receipts.message_error import build_message_error
 from broker.receipts.signals import check_signal
 from broker.retry import back_off
 from broker.routing import choose, trust
-from broker.routing.party import Directory, Switch, Trust
+from broker.routing.party import Agreement, Directory
+from broker.routing.profile import DEFAULT, Profile
 from broker.routing.trust import signature_policy
-from broker.sealing import cms
 from broker.sealing.keys import KeyPair
-from broker.trusted import kept, trust_signal
-from broker.validation.documents import Judged, judge
-from broker.validation.sentences import fault
+from broker.trusted import kept, trust_signer
 
 RACES = 8
+# What is told why it is not taken; all else is a signal, or nothing that the MSH has.
+_ANSWERED = (ebms.Kind.USER_MESSAGE, ebms.Kind.PING, ebms.Kind.STATUS_REQUEST)
 SMALL = 64 * 1024  # bytes: to read less takes less time than to hand it to a thread
 
 
 # --- receive ---
 
 
-async def receive(content_type: str, body: bytes, doors: Doors) -> Answer:
+async def receive(content_type: str, body: bytes, doors: Doors, *, transfer_encoding: str = "") -> Answer:
     """Answer one POST of a partner, having committed whatever the answer promises.
 
+    `transfer_encoding` is a Content-Transfer-Encoding among the headers of HTTP, where some peers put it.
     Never raises but StoreBroken: a fault of the message is a signal, a fault of ours is 503 without one.
     """
     try:
         for _ in range(RACES):
             try:
-                return await _receive(content_type, body, doors)
+                return await _receive(content_type, body, transfer_encoding, doors)
             except Stale:
                 continue  # the same envelope, or its delivery, was written by another task: decide anew
         return Answer(status=503, content_type="", body=b"")
@@ -83,18 +84,19 @@ async def receive(content_type: str, body: bytes, doors: Doors) -> Answer:
         return Answer(status=503, content_type="", body=b"")
 
 
-async def _receive(content_type: str, body: bytes, doors: Doors) -> Answer:
+async def _receive(content_type: str, body: bytes, transfer_encoding: str, doors: Doors) -> Answer:
     at = doors.clock.now()
     directory = doors.addresses.current()
     try:
         if len(body) <= SMALL:
-            xml, entity = _read(content_type, body, doors.site.max_envelope)
+            xml, entity = _read(content_type, body, transfer_encoding, doors.site.max_envelope)
         else:
-            xml, entity = await doors.cpu(_read, content_type, body, doors.site.max_envelope)
+            xml, entity = await doors.cpu(_read, content_type, body, transfer_encoding, doors.site.max_envelope)
         header = parse_header(xml)
     except Refused as why:
         telemetry.inbound_refused(code=why.code, why=why.why, location=why.location)
         return _fault(why)
+    envelope: ebms.Envelope | None = None
     try:
         envelope = parse_envelope(xml, header=header)
         match_parts(envelope.manifest, [part.content_id for part in entity.parts])
@@ -104,22 +106,29 @@ async def _receive(content_type: str, body: bytes, doors: Doors) -> Answer:
         return _fault(why)
     except Refused as why:
         telemetry.inbound_refused(code=why.code, why=why.why, location=why.location)
-        if header.kind is not ebms.Kind.USER_MESSAGE:
+        if envelope is not None and envelope.status_request is not None:
+            return questions.unauthorized(envelope, at, doors)
+        if header.kind not in _ANSWERED:
             return _nothing_to_say()  # a fault in a signal is never answered by a signal
-        return _told_at_once(header, why, doors, at)
+        return _told_at_once(header, why, directory, doors, at)
     if envelope.kind in (ebms.Kind.ACKNOWLEDGMENT, ebms.Kind.MESSAGE_ERROR):
         return await _signal(came, doors)
-    if envelope.kind is ebms.Kind.PING:
-        return _pong(header, doors, at)
+    if envelope.kind in (ebms.Kind.PING, ebms.Kind.STATUS_REQUEST):
+        return await questions.answer(came, doors)
+    if envelope.kind is ebms.Kind.PONG:
+        telemetry.pong(party=came.from_her, eb_id=header.ref_to_message_id)
     if envelope.kind is not ebms.Kind.USER_MESSAGE:
+        if envelope.kind is ebms.Kind.STATUS_RESPONSE:
+            await questions.told_us(came, doors)
         return _nothing_to_say()
     try:
         came = _as_agreed(came, doors)
     except Refused as why:
         return await _refuse(came, why, EventKind.INBOUND_REJECTED, doors)
     try:
+        await doors.cpu(refuse_xml_encryption, came.parts)  # its signature, over the plaintext, would tell nothing
         verified, path = await doors.cpu(_verify, came)
-        return await _opened(replace(came, signer=verified.certificate), verified, path, doors)
+        return await _opened(replace(came, signer=verified.certificate if verified else None), verified, path, doors)
     except CannotOpen as why:
         held = doors.holds.until(came.from_her, came.at) is not None  # it was the one too many
         return await _refuse(came, why, EventKind.SECURITY, doors, error_id=causes.SENDER_HELD if held else None)
@@ -127,8 +136,8 @@ async def _receive(content_type: str, body: bytes, doors: Doors) -> Answer:
         return await _refuse(came, why, EventKind.SECURITY, doors)
 
 
-def _read(content_type: str, body: bytes, limit: int) -> tuple[Xml, mime.Parts]:
-    entity = mime.read(content_type, body)
+def _read(content_type: str, body: bytes, transfer_encoding: str, limit: int) -> tuple[Xml, mime.Parts]:
+    entity = mime.read(content_type, body, transfer_encoding=transfer_encoding)
     return parse(entity.root.body, max_bytes=limit), entity
 
 
@@ -149,7 +158,8 @@ def _under_agreement(
         envelope=envelope,
         xml=xml,
         root=entity.root.body,
-        parts=entity.parts,
+        # In the order of the Manifest, which is signed; the order in MIME is not.
+        parts=tuple(sorted(entity.parts, key=lambda part: envelope.manifest.index(part.content_id))),
         from_her=from_her,
         to_her=to_her,
         agreement=choose.agreement_of(directory, cpa_id=header.cpa_id, receiver=to_her, sender=from_her),
@@ -169,10 +179,12 @@ def _as_agreed(came: Came, doors: Doors) -> Came:
         )
     if envelope.sync_reply is not came.agreement.sync:
         raise Inconsistent("SyncReply is not as agreed", location="//Header/SyncReply")
-    if envelope.ack_requested is None or not envelope.ack_requested.signed:
-        raise Inconsistent("a signed Acknowledgment must be asked for", location="//Header/AckRequested")
-    if len(came.parts) != 1:
-        raise Inconsistent("exactly one payload is needed", location="//Body/Manifest")
+    _require_wish(envelope, came.agreement)
+    most = came.agreement.payloads
+    if not 1 <= len(came.parts) <= most:
+        needed = "exactly one payload is" if most == 1 else f"one payload at least and {most} at most are"
+        hint = "payloads in the [[agreement]] says how many one envelope may carry"
+        raise Inconsistent(f"{needed} agreed", hint=hint, location="//Body/Manifest")
     named = choose.function_named(
         doors.processes(),
         came.agreement,
@@ -188,10 +200,31 @@ def _as_agreed(came: Came, doors: Doors) -> Came:
     )
 
 
-def _verify(came: Came) -> tuple[Verified, tuple[Certificate, ...]]:
+def _require_wish(envelope: ebms.Envelope, agreement: Agreement) -> None:
+    """Check what sort of Acknowledgment is asked for, and that duplicates may be told (6.3.1, 6.4.1, 3.1.7)."""
+    wish = envelope.ack_requested
+    if wish is None and agreement.ack_requested:
+        raise Inconsistent("an Acknowledgment must be asked for", location="//Header/AckRequested")
+    if wish is not None and not agreement.ack_requested:
+        raise Inconsistent("no Acknowledgment is agreed", location="//Header/AckRequested")
+    if wish is not None and wish.signed is not agreement.ack_signed:
+        kind = "a signed" if agreement.ack_signed else "an unsigned"
+        raise Inconsistent(f"{kind} Acknowledgment must be asked for", location="//Header/AckRequested/@signed")
+    if agreement.ack_requested and not envelope.header.duplicate_elimination:
+        raise Inconsistent(
+            "DuplicateElimination is not as agreed", location="//Header/MessageHeader/DuplicateElimination"
+        )
+
+
+def _verify(came: Came) -> tuple[Verified | None, tuple[Certificate, ...]]:
     """Authenticate: a signature over every part, by a certificate that the sender's record pins, or that has a path to
     a root and names the sender's organisation. Returns the path too; () where it is pinned.
+
+    None where no signature is agreed and none is there. One that is there must hold, whatever is agreed: a broken one
+    is no better than what it was meant to keep out.
     """
+    if not came.agreement.signed and not is_signed(came.xml):
+        return None, ()
     verified = verify_envelope(
         came.xml,
         {part.content_id: part.body for part in came.parts},
@@ -201,10 +234,11 @@ def _verify(came: Came) -> tuple[Verified, tuple[Certificate, ...]]:
     return verified, trust.path_of(came.directory, came.from_her, verified, came.at)
 
 
-async def _opened(came: Came, verified: Verified, path: tuple[Certificate, ...], doors: Doors) -> Answer:
+async def _opened(came: Came, verified: Verified | None, path: tuple[Certificate, ...], doors: Doors) -> Answer:
     """Signature and sender hold. Tell a duplicate, open, look into the document, and commit what follows."""
-    key_digests = digests(verified.references)
-    if verified.uses_sha1:
+    # Without a signature the bytes of the parts are all there is to tell a duplicate from another message by.
+    key_digests = digests(verified.references) if verified else _digests_of(came.parts)
+    if verified is not None and verified.uses_sha1:
         telemetry.outdated("sha1", party=came.from_her)
     try:
         known = await doors.store.received(from_her=came.from_her, cpa_id=came.agreement.cpa_id, eb_id=came.eb_id)
@@ -217,7 +251,7 @@ async def _opened(came: Came, verified: Verified, path: tuple[Certificate, ...],
     # By our time of receipt: whoever stole a key chooses the Timestamp.
     said = await doors.revocation.require_good(path, came.at) if path else ()
     key = doors.keys.signing(came.to_her, came.at)
-    opened, judged, answer = await doors.cpu(_look_into, came, verified, key, doors)
+    opened, answer = await doors.cpu(_look_into, came, verified, key, doors)
     received = ReceivedEnvelope(
         from_her=came.from_her,
         cpa_id=came.agreement.cpa_id,
@@ -228,114 +262,31 @@ async def _opened(came: Came, verified: Verified, path: tuple[Certificate, ...],
         answer=answer,
     )
     evidence = NewBody(id=received.evidence, content=came.root)
-    if judged.kind is Kind.APPREC:
-        changes = await apprec_came(came, judged, opened, doors)
+    if opened.judged.kind is Kind.APPREC:
+        changes = await apprec_came(came, opened.judged, opened.document, doors)
     else:
-        changes = await document_came(came, judged, opened, doors)
+        changes = await document_came(came, opened.judged, opened.document, opened.others, doors)
     statements, responses = await kept(said, received.evidence, doors)
+    received = replace(received, item_id=next((event.item_id for event in changes.events if event.item_id), None))
     changes = replace(
         changes,
         received=received,
         statements=statements,
         bodies=(*changes.bodies, evidence, *responses),
-        signals=(*changes.signals, *_later(came, doors)),
+        signals=(*changes.signals, *_later(came, answer, doors)),
     )
     return await _commit(came, changes, answer, doors)
 
 
-def _look_into(came: Came, verified: Verified, key: KeyPair, doors: Doors) -> tuple[bytes, Judged, Answer]:
+def _digests_of(parts: tuple[mime.Part, ...]) -> tuple[Digest, ...]:
+    return tuple(Digest(uri=cid(part.content_id), method=SHA256, value=sha256(part.body).digest()) for part in parts)
+
+
+def _look_into(came: Came, verified: Verified | None, key: KeyPair, doors: Doors) -> tuple[Opened, Answer]:
     """Open the document, and make the Acknowledgment that goes out once all is committed."""
-    opened, judged = _open(came, doors)
-    _require_sender(came, judged)
-    return opened, judged, _acknowledge(came, verified, key, doors)
-
-
-def _open(came: Came, doors: Doors) -> tuple[bytes, Judged]:
-    """Decrypt and read. Raises CannotOpen for every fault before the document can be read, SenderHeld after too many.
-
-    The count is kept here, in the thread that decrypts: were it kept on the loop, as many as wait for a thread would
-    be opened before the first of them is counted.
-    """
-    if (end := doors.holds.until(came.from_her, came.at)) is not None:
-        why = "too many ciphertexts of this sender did not open"
-        raise SenderHeld(why, error_id=causes.SENDER_HELD, hint=f"held until {end:%F %T} UTC")
-    try:
-        content = _decrypt(came, doors)
-        judged = judge(
-            content,
-            schemas=doors.schemas(),
-            processes=doors.processes(),
-            codes=doors.codes,
-            environment=doors.site.environment,
-            kind_of=came.directory.kind_of,
-            at=came.at,
-        )
-        if _sender_of(judged) is None:
-            raise CannotOpen("what was opened does not say who it is from")
-        return content, _own_signature(came, content, judged)
-    except CannotOpen:
-        doors.holds.failed(came.from_her, came.at)
-        raise
-
-
-def _decrypt(came: Came, doors: Doors) -> bytes:
-    payload = came.parts[0].body
-    if not cms.looks_like_cms(payload):
-        raise CannotOpen("plaintext where ciphertext is agreed")
-    party = came.directory.party(came.from_her)
-    opened = cms.open_(
-        payload,
-        doors.keys.opening(came.to_her),
-        random=doors.randomness.bytes,
-        allow_3des=party is not None and Switch.TRIPLE_DES in party.switches,
-    )
-    if opened.cipher is cms.Cipher.TRIPLE_DES_CBC:
-        telemetry.outdated("3des", party=came.from_her)
-    if not mime.looks_like_gzip(opened.content):
-        return opened.content
-    try:
-        return mime.gunzip(opened.content)
-    except MimeProblem:  # by now every fault is the one fault
-        raise CannotOpen("what was opened does not unpack") from None
-
-
-def _sender_of(judged: Judged) -> PartyRef | None:
-    """Return the sender that a document names, if it can be read at all."""
-    document = judged.head or judged.apprec
-    return None if document is None or document.receiver is None else document.sender
-
-
-def _own_signature(came: Came, content: bytes, judged: Judged) -> Judged:
-    """Look at the document's own signature, where there is one; an absent one is fine.
-
-    Where the process agrees on one it is the sender's, and a broken one is the one fault: raises CannotOpen. Where it
-    does not, a broken one is a fault of the document.
-    """
-    if judged.head is None or not judged.head.signed:
-        return judged
-    xml = parse(content, max_bytes=len(content))
-    agreed = judged.process is not None and judged.process.sign_document
-    try:
-        if agreed:
-            trusted: Sequence[Certificate] = choose.signers(came.directory, came.from_her, came.at)
-            if came.directory.trust(came.from_her) is Trust.PATH:  # the one whose path and revocation were judged
-                trusted = (came.signer,) if came.signer else ()
-            verify_document(xml, trusted=trusted, policy=signature_policy(came.directory, came.from_her, came.at))
-        else:
-            verify_document(xml, trusted=None, policy=WITH_SHA1)
-    except NotTrusted:
-        if agreed:
-            raise CannotOpen("the document's own signature does not hold") from None
-        broken = fault("document.signature", line=None, path="/MsgHead/Signature")
-        return replace(judged, faults=(*judged.faults, broken))
-    return judged
-
-
-def _require_sender(came: Came, judged: Judged) -> None:
-    """Check that who is authorised for the envelope is who the document is from. Raises NotTrusted."""
-    sender = _sender_of(judged)
-    if sender is None or sender.her != came.from_her:
-        raise NotTrusted("the document names another sender than the envelope")
+    opened = open_(came, verified, doors)
+    require_sender(came, opened.judged)
+    return opened, _acknowledge(came, verified, key, doors)
 
 
 def _same(one: tuple[Digest, ...], other: tuple[Digest, ...]) -> bool:
@@ -345,15 +296,19 @@ def _same(one: tuple[Digest, ...], other: tuple[Digest, ...]) -> bool:
 # --- answer ---
 
 
-def _acknowledge(came: Came, verified: Verified, key: KeyPair, doors: Doors) -> Answer:
+def _acknowledge(came: Came, verified: Verified | None, key: KeyPair, doors: Doors) -> Answer:
+    """Return the Acknowledgment, signed where that is agreed; under best effort none, and HTTP 204 is all."""
+    if not came.agreement.ack_requested:
+        return _nothing_to_say()
     envelope = build_acknowledgment(
         came.envelope.header,
-        verified.references,
+        verified.references if verified else (),
         message_id=_signal_id(doors),
         timestamp=came.at,
-        descriptions=_descriptions(doors),
+        form=_form(came.profile, doors),
     )
-    return _as_answer(sign_envelope(build(envelope), {}, key))
+    told = build(envelope, actor=came.profile.actor)
+    return _as_answer(sign_envelope(told, {}, key) if came.agreement.ack_signed else told)
 
 
 def _as_answer(envelope: bytes) -> Answer:
@@ -364,13 +319,13 @@ def _signal_id(doors: Doors) -> str:
     return f"{doors.randomness.id()}@{doors.site.host}"
 
 
-def _descriptions(doors: Doors) -> tuple[ebms.Description, ...]:
-    return (ebms.system_description(msh=doors.site.software, msh_version=doors.site.version),)
+def _form(profile: Profile, doors: Doors) -> SignalForm:
+    return profile.signals(software=doors.site.software, version=doors.site.version)
 
 
-def _later(came: Came, doors: Doors) -> tuple[Signal, ...]:
-    """Return the signal to be POSTed, where signals do not go in the HTTP answer."""
-    if came.agreement.sync:
+def _later(came: Came, answer: Answer, doors: Doors) -> tuple[Signal, ...]:
+    """Return the signal to be POSTed, where there is one and signals do not go in the HTTP answer."""
+    if came.agreement.sync or not answer.body:
         return ()
     return (
         Signal(
@@ -395,7 +350,7 @@ async def _commit(came: Came, changes: Changes, answer: Answer, doors: Doors) ->
 
 async def _again(came: Came, known: ReceivedEnvelope, doors: Doors) -> Answer:
     """A duplicate gets the recorded answer again: the same bytes."""
-    changes = Changes(events=(event_of(EventKind.DUPLICATE, came),), signals=_later(came, doors))
+    changes = Changes(events=(event_of(EventKind.DUPLICATE, came),), signals=_later(came, known.answer, doors))
     return await _commit(came, changes, known.answer, doors)
 
 
@@ -418,20 +373,11 @@ def _fault(why: Refused) -> Answer:
     return Answer(status=400, content_type="text/xml; charset=UTF-8", body=build_fault(code, why.why))
 
 
-def _told_at_once(header: ebms.Header, why: Refused, doors: Doors, at: datetime) -> Answer:
+def _told_at_once(header: ebms.Header, why: Refused, directory: Directory, doors: Doors, at: datetime) -> Answer:
     """Refuse where no agreement gives an address to trust: the answer goes back the way the question came."""
-    error = build_message_error(
-        header, why, message_id=_signal_id(doors), timestamp=at, descriptions=_descriptions(doors)
-    )
+    form = _form(DEFAULT if header.from_her is None else directory.profile(header.from_her), doors)
+    error = build_message_error(header, why, message_id=_signal_id(doors), timestamp=at, form=form)
     return _as_answer(build(error))
-
-
-def _pong(header: ebms.Header, doors: Doors, at: datetime) -> Answer:
-    """Answer a Ping (ebMS 2.0, 8.2): it says that we are here, and nothing else."""
-    pong = answer_header(
-        header, ebms.Kind.PONG, message_id=_signal_id(doors), timestamp=at, ref_to_message_id=header.message_id
-    )
-    return _as_answer(build(ebms.Envelope(header=pong)))
 
 
 async def _refuse(came: Came, why: Refused, kind: EventKind, doors: Doors, *, error_id: str | None = None) -> Answer:
@@ -439,12 +385,14 @@ async def _refuse(came: Came, why: Refused, kind: EventKind, doors: Doors, *, er
 
     Nothing of a refused envelope is remembered: the same one, mended or not, is judged afresh.
     """
-    error = build_message_error(
-        came.envelope.header, why, message_id=_signal_id(doors), timestamp=came.at, descriptions=_descriptions(doors)
-    )
-    answer = _as_answer(await doors.cpu(sign_envelope, build(error), {}, doors.keys.signing(came.to_her, came.at)))
+    form = _form(came.profile, doors)
+    error = build_message_error(came.envelope.header, why, message_id=_signal_id(doors), timestamp=came.at, form=form)
+    signal = build(error)
+    if came.agreement.signed:
+        signal = await doors.cpu(sign_envelope, signal, {}, doors.keys.signing(came.to_her, came.at))
+    answer = _as_answer(signal)
     event = event_of(kind, came, why=why.why, codes=(why.code,), error_id=error_id)
-    return await _commit(came, Changes(events=(event,), signals=_later(came, doors)), answer, doors)
+    return await _commit(came, Changes(events=(event,), signals=_later(came, answer, doors)), answer, doors)
 
 
 # --- a signal came as a POST of its own ---
@@ -468,7 +416,7 @@ async def _signal(came: Came, doors: Doors) -> Answer:
             policy=signature_policy(came.directory, sent.to_her, came.at),
             channel_trusted=False,
         )
-        await trust_signal(signal, came.directory, sent.to_her, came.at, doors)
+        await trust_signer(signal.verified, came.directory, sent.to_her, came.at, doors)
     except Refused as why:
         event = effects.event(
             EventKind.SECURITY, work, came.at, why=why.why, error_id=causes.ACKNOWLEDGMENT_NOT_TRUSTED

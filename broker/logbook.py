@@ -128,6 +128,12 @@ STORY: Final[Mapping[EventKind, Line]] = {
     EventKind.SIGNAL_SENT: _went("transportkvittering levert for seg", "an acknowledgment delivered by itself"),
     EventKind.SIGNAL_DROPPED: _stopped("transportkvitteringen ble ikke levert", "the acknowledgment was not delivered"),
     EventKind.SECURITY: _stopped("sikkerhetshendelse; se why", "a security event; see why"),
+    EventKind.PINGED: _went("en motpart pinget; svaret går for seg", "a counterpart pinged; the Pong goes by itself"),
+    EventKind.PARTNER_ASKED: _went(
+        "en motpart spurte om status for en konvolutt", "a counterpart asked how an envelope of its own stands"
+    ),
+    EventKind.STATUS_ASKED: _went("vi spurte motparten om status", "we asked the counterpart how a message stands"),
+    EventKind.STATUS_TOLD: _went("motparten svarte om status; se codes", "the counterpart said how; see codes"),
 }
 
 LINES: Final[Mapping[str, Line]] = {
@@ -158,6 +164,9 @@ LINES: Final[Mapping[str, Line]] = {
     ),
     "inbound.postponed": _line(
         "warning", "error_id why", "motparten fikk 503: feilen er vår", "a partner got 503: the fault is ours"
+    ),
+    "inbound.pong": _line(
+        "info", "party eb_id", "motparten svarte på et Ping fra oss", "a partner answered a Ping of ours"
     ),
     "lane.closed": _line(
         "warning",

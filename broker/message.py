@@ -240,6 +240,7 @@ class Envelope:
     interval: timedelta
     timestamp: datetime
     persist_until: datetime
+    ack_requested: bool = True  # False: best effort, where the HTTP answer is all that comes
     copies: int = 0  # copies that the partner may have read
     acknowledged_at: datetime | None = None
 
@@ -275,6 +276,19 @@ class InboxItem:
     codes_sha256: bytes | None = None  # digest of verdict and codes, to tell a repeat from another verdict
     apprec_message: str | None = None  # our id of the AppRec that answers it
     updated_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payload:
+    """What came in one envelope beside the document of a message: opened, and handed over as it is."""
+
+    message_id: str
+    number: int  # 1 for the first after the document, in the order of the Manifest
+    content_id: str
+    content_type: str  # as the partner labelled it
+    size: int  # bytes
+    sha256: bytes
+    body: str  # id of the bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -379,6 +393,10 @@ class EventKind(StrEnum):
     SIGNAL_SENT = "inbound.signal_sent"
     SIGNAL_DROPPED = "inbound.signal_dropped"
     SECURITY = "security"
+    PINGED = "partner.pinged"
+    PARTNER_ASKED = "partner.asked_status"
+    STATUS_ASKED = "message.asked_status"
+    STATUS_TOLD = "message.status_told"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -428,6 +446,7 @@ class Changes:
     events: tuple[NewEvent, ...]  # never empty: what is not worth an event is not worth a write
     bodies: tuple[NewBody, ...] = ()
     messages: tuple[Message, ...] = ()
+    payloads: tuple[Payload, ...] = ()
     deliveries: tuple[Delivery, ...] = ()  # new ones
     advanced: tuple[Delivery, ...] = ()  # known ones, as they shall be
     envelopes: tuple[Envelope, ...] = ()  # new ones

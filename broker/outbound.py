@@ -4,8 +4,6 @@ Functions here ask the doors and put together what the pure packages decide; eac
 memory for anything that matters: between two writes the process may die, and the next claim goes on from the last.
 """
 
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -15,6 +13,7 @@ from broker.envelope import ebms, mime
 from broker.envelope.ebms_build import build
 from broker.envelope.names import DS
 from broker.envelope.signature import sign_document, sign_with_references
+from broker.envelope.xmldsig import Reference
 from broker.errors import (
     Inconsistent,
     NotTrusted,
@@ -24,12 +23,9 @@ from broker.errors import (
     RevocationUnknown,
     StoreBusy,
     TransportFailed,
-    Unaddressable,
 )
 from broker.lifecycle import Event, Outcome, Receipt, StopPoint, Transport, allows
 from broker.message import (
-    Attempt,
-    Ball,
     Changes,
     Envelope,
     EventKind,
@@ -43,22 +39,21 @@ from broker.ports import BodyDamaged, Doors, Stale, TransportReply
 from broker.receipts.acknowledgment import digests
 from broker.receipts.no_signal import NoSignal, what_came
 from broker.receipts.signals import read_signal
-from broker.retry import ReceiptPolicy, ReceiptStep
+from broker.retry import ReceiptStep
 from broker.routing import choose, trust
 from broker.routing.choose import Route
 from broker.routing.party import Directory
 from broker.routing.trust import signature_policy
 from broker.sealing import cms
 from broker.sealing.keys import KeyPair
-from broker.trusted import trust_receiver, trust_signal
+from broker.tries import Change, acknowledged, clock_policy, copy_sent, refused, taken, try_failed
+from broker.trusted import trust_receiver, trust_signer
 
 # A write that lost its race is decided anew; more than a few losses in a row mean a fault of ours.
 RACES = 8
 
 
 # --- the steps of a leased delivery ---
-
-Change = Callable[[Work], Awaitable[Changes | None]]
 
 
 async def proceed(work: Work, doors: Doors) -> None:
@@ -151,6 +146,7 @@ async def seal(work: Work, doors: Doors) -> Work | None:
         addressed = True
         key = doors.keys.signing(message.sender_her, now)
         document = await doors.store.body(message.body)
+        answers = await _answers(work, doors)
     except Postponed as why:
         return await _record(
             work, _park(why, addressed=addressed and isinstance(why, OwnKeyUnusable), doors=doors), doors
@@ -165,6 +161,7 @@ async def seal(work: Work, doors: Doors) -> Work | None:
         way,
         key,
         document,
+        answers,
         sign=process.sign_document and message.kind is Kind.DOCUMENT,
         doors=doors,
         now=now,
@@ -183,23 +180,53 @@ async def seal(work: Work, doors: Doors) -> Work | None:
     return await _record(work, change, doors)
 
 
+async def _answers(work: Work, doors: Doors) -> str | None:
+    """Return the eb:MessageId of what this message answers, where we have it: RefToMessageId (ebMS 2.0, 3.1.6.3).
+
+    Of an AppRec it is the envelope that brought its document, of a business answer the one that brought the document
+    that RefToParent names, from the party that it goes to. A chase may have brought it again: the last counts.
+    """
+    message = work.message
+    if message.answers_item is not None:
+        return await doors.store.last_envelope(message.answers_item)
+    if message.ref_to_parent is None:
+        return None
+    known = await doors.store.inbound(sender_her=work.delivery.receiver_her, msg_id=message.ref_to_parent)
+    if known is None or known[1] is None or known[1].receiver_her != message.sender_her:
+        return None
+    return await doors.store.last_envelope(known[1].id)
+
+
 def _seal(
-    work: Work, way: Route, key: KeyPair, document: bytes, *, sign: bool, doors: Doors, now: datetime
+    work: Work,
+    way: Route,
+    key: KeyPair,
+    document: bytes,
+    answers: str | None,
+    *,
+    sign: bool,
+    doors: Doors,
+    now: datetime,
 ) -> tuple[Envelope, NewBody]:
     message, site, random = work.message, doors.site, doors.randomness
     if sign and DS.encode() not in document:  # a document that is signed already is left alone
         document = sign_document(document, key)
     content_id, eb_id = f"{random.id()}@{site.host}", f"{random.id()}@{site.host}"
-    agreement, headers = way.agreement, way.headers
+    agreement, headers, profile = way.agreement, way.headers, way.profile
     cipher = cms.Cipher(agreement.cipher)
-    sealed = cms.seal(
-        document,
-        way.recipient,
-        random=random.bytes,
-        key_transport=cms.KeyTransport(agreement.key_transport),
-        cipher=cipher,
-    )
-    part = mime.ciphertext(content_id, sealed, authenticated=cipher.authenticated)
+    if way.recipient is None:
+        sealed, part = document, mime.plaintext(content_id, document, encoding=profile.payload_encoding)
+    else:
+        sealed = cms.seal(
+            document,
+            way.recipient,
+            random=random.bytes,
+            key_transport=cms.KeyTransport(agreement.key_transport),
+            cipher=cipher,
+        )
+        part = mime.ciphertext(
+            content_id, sealed, authenticated=cipher.authenticated, encoding=profile.payload_encoding
+        )
     persist_until = now + agreement.persist_duration
     envelope = ebms.Envelope(
         header=ebms.Header(
@@ -214,17 +241,22 @@ def _seal(
             action=headers.action,
             message_id=eb_id,
             timestamp=now,
+            ref_to_message_id=answers,
             # TimeToLive must end before PersistDuration does (ebMS 2.0, 6.4.6): one second before.
             time_to_live=persist_until - timedelta(seconds=1),
-            duplicate_elimination=True,
-            descriptions=(ebms.system_description(msh=site.software, msh_version=site.version),),
+            duplicate_elimination=agreement.ack_requested,
+            descriptions=profile.descriptions(software=site.software, version=site.version),
         ),
-        ack_requested=ebms.AckRequested(signed=True),
+        ack_requested=ebms.AckRequested(signed=agreement.ack_signed) if agreement.ack_requested else None,
         sync_reply=agreement.sync,
         manifest=(content_id,),
     )
-    signed, references = sign_with_references(build(envelope), {content_id: sealed}, key)
-    entity = mime.build(signed, (part,), boundary=random.bytes(16).hex(), root_id=eb_id)
+    soap, references = build(envelope, actor=profile.actor), tuple[Reference, ...]()
+    if agreement.signed:
+        soap, references = sign_with_references(soap, {content_id: sealed}, key)
+    entity = mime.build(
+        soap, (part,), boundary=random.bytes(16).hex(), root_id=eb_id, root_encoding=profile.root_encoding
+    )
     body = NewBody(id=random.id(), content=entity.body)
     return Envelope(
         eb_id=eb_id,
@@ -235,7 +267,8 @@ def _seal(
         content_type=entity.content_type,
         body=body.id,
         digests=digests(references),
-        ack_signed=True,
+        ack_requested=agreement.ack_requested,
+        ack_signed=agreement.ack_signed,
         sync=agreement.sync,
         retries=agreement.retries,
         interval=agreement.retry_interval,
@@ -292,7 +325,7 @@ async def deliver(work: Work, doors: Doors) -> Work | None:
         endpoint = choose.endpoint(directory, envelope.to_her)
         body = await doors.store.body(envelope.body)
     except Postponed as why:
-        return await _record(work, _try_failed(why.error_id, None, started, "", doors), doors)
+        return await _record(work, try_failed(why.error_id, None, started, "", doors), doors)
     except BodyDamaged:
         return await _record(work, _hold(causes.BODY_DAMAGED, doors), doors)
     try:
@@ -301,8 +334,8 @@ async def deliver(work: Work, doors: Doors) -> Work | None:
         )
     except TransportFailed as why:
         if not why.maybe_read:
-            return await _record(work, _try_failed(why.error_id, None, started, endpoint, doors), doors)
-        return await _record(work, _copy_sent(why.error_id, None, started, endpoint, doors), doors)
+            return await _record(work, try_failed(why.error_id, None, started, endpoint, doors), doors)
+        return await _record(work, copy_sent(why.error_id, None, started, endpoint, doors), doors)
     return await _record(work, await _judge_reply(work, envelope, reply, directory, started, endpoint, doors), doors)
 
 
@@ -321,16 +354,18 @@ async def _judge_reply(
     """Decide what an HTTP answer means. Only a signal that verifies moves more than the transport clock."""
     status = reply.status
     if status in BACKING_OFF:
-        return _try_failed(causes.ASKED_TO_WAIT, status, started, endpoint, doors)
+        return try_failed(causes.ASKED_TO_WAIT, status, started, endpoint, doors)
     if status >= 500:
-        return _copy_sent(_named(reply, causes.SERVER_ERROR), status, started, endpoint, doors)
+        return copy_sent(_named(reply, causes.SERVER_ERROR), status, started, endpoint, doors)
     if status >= 300:
         page = what_came(reply.content_type, reply.body) is NoSignal.PAGE
-        return _refuse(causes.HTML_REFUSED if page else causes.HTTP_REFUSED, status, started, endpoint, doors)
+        return refused(causes.HTML_REFUSED if page else causes.HTTP_REFUSED, status, started, endpoint, doors)
     if not reply.body:
+        if not envelope.ack_requested:
+            return taken(status, started, endpoint, doors)
         # Nothing to say is right where signals are agreed to come later, and a copy spent where not.
         cause = causes.NO_SIGNAL if envelope.sync else causes.ACKNOWLEDGMENT_AWAITED
-        return _copy_sent(cause, status, started, endpoint, doors)
+        return copy_sent(cause, status, started, endpoint, doors)
     try:
         now = doors.clock.now()
         signal = await doors.cpu(
@@ -341,22 +376,26 @@ async def _judge_reply(
             trusted=lambda xml: trust.signers(directory, envelope.to_her, xml, now),
             policy=signature_policy(directory, envelope.to_her, now),
             # An unsigned MessageError counts in the answer of a peer whose TLS certificate we checked.
-            channel_trusted=endpoint.startswith("https:"),
+            channel_trusted=endpoint.startswith("https:") and directory.profile(envelope.to_her).unsigned_errors,
         )
-        await trust_signal(signal, directory, envelope.to_her, now, doors)
+        await trust_signer(signal.verified, directory, envelope.to_her, now, doors)
     except RevocationUnknown as why:  # the peer gives its recorded answer again to our next copy
-        return _copy_sent(why.error_id, status, started, endpoint, doors)
+        return copy_sent(why.error_id, status, started, endpoint, doors)
     except (NotTrusted, Inconsistent) as why:
         telemetry.signal_refused(work.message.id, envelope.eb_id, why)
-        return _copy_sent(causes.ACKNOWLEDGMENT_NOT_TRUSTED, status, started, endpoint, doors, forged=why.why)
+        return copy_sent(causes.ACKNOWLEDGMENT_NOT_TRUSTED, status, started, endpoint, doors, forged=why.why)
     except Refused as why:  # no signal at all: a page in HTML, an answer cut off
         telemetry.signal_refused(work.message.id, envelope.eb_id, why)
-        return _copy_sent(_named(reply, causes.NO_SIGNAL), status, started, endpoint, doors)
+        if not envelope.ack_requested and what_came(reply.content_type, reply.body) is NoSignal.OTHER:
+            return taken(status, started, endpoint, doors)
+        return copy_sent(_named(reply, causes.NO_SIGNAL), status, started, endpoint, doors)
     if signal.acknowledges:
-        return _acknowledge(status, started, endpoint, doors)
+        return acknowledged(status, started, endpoint, doors)
     if signal.refuses:
-        return _refuse(causes.message_error_id(signal.codes[0]), status, started, endpoint, doors, codes=signal.codes)
-    return _copy_sent(causes.NO_SIGNAL, status, started, endpoint, doors)
+        return refused(causes.message_error_id(signal.codes[0]), status, started, endpoint, doors, codes=signal.codes)
+    if not envelope.ack_requested:
+        return taken(status, started, endpoint, doors, warnings=signal.codes)
+    return copy_sent(causes.NO_SIGNAL, status, started, endpoint, doors)
 
 
 def _named(reply: TransportReply, otherwise: str) -> str:
@@ -365,104 +404,6 @@ def _named(reply: TransportReply, otherwise: str) -> str:
 
 
 _NO_SIGNALS = {NoSignal.PAGE: causes.HTML_ANSWERED, NoSignal.FAULT: causes.SOAP_FAULT}
-
-
-def _mender(error_id: str) -> Ball:
-    """Return who can mend what stands in the way; what the EPJ would do to a new document, a person does here."""
-    known = CAUSES.get(error_id)
-    ball = known.ball if known else Ball.PARTNER
-    return Ball.PERSON if ball is Ball.EPJ else ball
-
-
-def _attempt(
-    work: Work, result: str, status: int | None, error_id: str | None, started: datetime, endpoint: str, now: datetime
-) -> Attempt:
-    assert work.envelope is not None
-    return Attempt(
-        delivery_id=work.delivery.id,
-        eb_id=work.envelope.eb_id,
-        number=0,
-        started_at=started,
-        ended_at=now,
-        endpoint=endpoint,
-        http_status=status,
-        result=result,
-        error_id=error_id,
-    )
-
-
-def _copy_sent(
-    cause: str, status: int | None, started: datetime, endpoint: str, doors: Doors, *, forged: str | None = None
-) -> Change:
-    """A copy went out, and no signal to be believed came back. `forged` says why, where one came all the same."""
-
-    async def change(work: Work) -> Changes | None:
-        assert work.envelope is not None
-        now = doors.clock.now()
-        envelope = replace(work.envelope, copies=work.envelope.copies + 1)
-        delivery = progress.sent(work.delivery, envelope, now=now, cause=cause, ball=_mender(cause))
-        fine = cause == causes.ACKNOWLEDGMENT_AWAITED
-        error_id = None if fine else cause
-        events = [
-            effects.event(EventKind.SENT, work, now, error_id=error_id, eb_id=envelope.eb_id, stop_point=StopPoint.K5)
-        ]
-        if forged is not None:
-            events.append(
-                effects.event(EventKind.SECURITY, work, now, why=forged, error_id=cause, eb_id=envelope.eb_id)
-            )
-        attempt = _attempt(work, "sent", status, error_id, started, endpoint, now)
-        return Changes(events=tuple(events), advanced=(delivery,), used=(envelope,), attempts=(attempt,))
-
-    return change
-
-
-def _try_failed(error_id: str, status: int | None, started: datetime, endpoint: str, doors: Doors) -> Change:
-    async def change(work: Work) -> Changes | None:
-        now = doors.clock.now()
-        delivery = progress.failed(
-            work.delivery,
-            error_id,
-            pace=doors.site.back_off,
-            jitter=doors.randomness.jitter(),
-            now=now,
-            ball=_mender(error_id),
-        )
-        event = effects.event(EventKind.FAILED, work, now, error_id=error_id)
-        return Changes(
-            events=(event,),
-            advanced=(delivery,),
-            attempts=(_attempt(work, "failed", status, error_id, started, endpoint, now),),
-        )
-
-    return change
-
-
-def _acknowledge(status: int, started: datetime, endpoint: str, doors: Doors) -> Change:
-    async def change(work: Work) -> Changes | None:
-        assert work.envelope is not None
-        now = doors.clock.now()
-        # The copy and its acknowledgment are one record: K5 and K6 pass together when the signal comes at once.
-        envelope = replace(work.envelope, copies=work.envelope.copies + 1)
-        passed = replace(work, delivery=progress.sent(work.delivery, envelope, now=now), envelope=envelope)
-        item = await doors.store.item(work.message.answers_item) if work.message.answers_item else None
-        changes = effects.acknowledged(passed, envelope, item[1] if item else None, clock_policy(work, doors), now)
-        return replace(changes, attempts=(_attempt(work, "acknowledged", status, None, started, endpoint, now),))
-
-    return change
-
-
-def _refuse(
-    error_id: str, status: int, started: datetime, endpoint: str, doors: Doors, codes: tuple[str, ...] = ()
-) -> Change:
-    async def change(work: Work) -> Changes | None:
-        assert work.envelope is not None
-        now = doors.clock.now()
-        envelope = replace(work.envelope, copies=work.envelope.copies + 1)
-        passed = replace(work, delivery=progress.sent(work.delivery, envelope, now=now), envelope=envelope)
-        changes = effects.refused(passed, envelope, error_id, codes, now)
-        return replace(changes, attempts=(_attempt(work, "refused", status, error_id, started, endpoint, now),))
-
-    return change
 
 
 def _abandon(doors: Doors) -> Change:
@@ -497,11 +438,3 @@ async def await_receipt(work: Work, doors: Doors) -> Work | None:
         return Changes(events=(event,), advanced=(delivery,))
 
     return await _record(work, change, doors)
-
-
-def clock_policy(work: Work, doors: Doors) -> ReceiptPolicy:
-    """Return the receipt policy in force for this delivery."""
-    directory: Directory | None = None
-    with suppress(Unaddressable):
-        directory = doors.addresses.current()
-    return choose.policy_in_force(doors.processes(), directory, work.message, work.delivery)

@@ -23,6 +23,7 @@ from broker.message import (
     Message,
     NewEvent,
     PartnerHold,
+    Payload,
     ReceivedEnvelope,
     Signal,
     Statement,
@@ -168,6 +169,12 @@ class Store(Protocol):
 
     async def item(self, item_id: str) -> tuple[Message, InboxItem] | None:
         """Return one inbox item."""
+
+    async def payloads(self, message_id: str) -> tuple[Payload, ...]:
+        """Return what came in one envelope beside a document, in the order of the Manifest."""
+
+    async def last_envelope(self, item_id: str) -> str | None:
+        """Return the eb:MessageId of the last envelope that an inbox item came in, where it is known."""
 
     async def inbox(
         self, hers: Collection[int], *, unread: bool, after: str | None, limit: int

@@ -27,6 +27,7 @@ from broker.retry import (
 )
 
 WAITS_FOR_ACKNOWLEDGMENT = "MB-3206"
+WAITS_FOR_RECEIPT = "MB-3400"
 GAVE_UP = "MB-3216"
 REJECTED = "MB-3401"
 OVERDUE = "MB-3402"
@@ -149,6 +150,12 @@ def sent(
         transport_due=following.due,
         updated_at=now,
     )
+
+
+def sent_for_good(delivery: Delivery, envelope: Envelope, *, now: datetime) -> Delivery:
+    """A copy was taken and no Acknowledgment is agreed: it is not sent again, and its AppRec is waited for."""
+    after = sent(delivery, envelope, now=now, cause=WAITS_FOR_RECEIPT)
+    return replace(after, transport_due=None)
 
 
 @_keeps_a_hold

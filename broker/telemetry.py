@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import traceback
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, MutableMapping
 from datetime import datetime
 from functools import cache
@@ -59,6 +60,7 @@ _INBOUND_REFUSED = Counter(
 _OUTDATED = Counter(
     "broker_outdated_algorithms", "Uses of algorithms that only a switch allows", ["algorithm"], registry=REGISTRY
 )
+_USES: defaultdict[tuple[int, str], int] = defaultdict(int)  # by party: too many to be labels
 _ALERTS = Counter("broker_alerts", "Alerts to people, by channel and result", ["channel", "result"], registry=REGISTRY)
 _STORE_SECONDS = Histogram(
     "broker_store_seconds",
@@ -307,9 +309,20 @@ def inbound_refused(*, code: str, why: str, location: str) -> None:
     _emit("warning", "inbound.refused", ebms_code=code, why=why, location=location or None)
 
 
+def uses(algorithm: str, party: int) -> int:
+    """Return how often a party has used an outdated algorithm since the start."""
+    return _USES.get((party, algorithm), 0)
+
+
+def pong(*, party: int, eb_id: str | None) -> None:
+    """A partner answered a Ping of ours, the eb:MessageId of which it names, with a POST of its own."""
+    _emit("info", "inbound.pong", party=party, eb_id=eb_id)
+
+
 def outdated(algorithm: Literal["sha1", "3des"], *, party: int) -> None:
     """What came from a partner rests on an algorithm that only a switch in its record allows: to be ended."""
     _OUTDATED.labels(algorithm=algorithm).inc()
+    _USES[party, algorithm] += 1
     _emit("warning", "algorithm.outdated", algorithm=algorithm, party=party)
 
 

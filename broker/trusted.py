@@ -7,10 +7,10 @@ from datetime import datetime
 from hashlib import sha256
 
 from broker.diagnosis import causes
+from broker.envelope.signature import Verified
 from broker.errors import NotTrusted, PartnerUnusable
 from broker.message import KeptStatement, NewBody, Statement
 from broker.ports import Doors
-from broker.receipts.signals import Signal
 from broker.routing.choose import Route
 from broker.routing.party import Directory, Trust
 from broker.routing.trust import path_of
@@ -31,13 +31,15 @@ async def trust_receiver(way: Route, receiver: int, now: datetime, doors: Doors)
         raise PartnerUnusable(said, error_id=causes.PARTNER_REVOKED, hint=hint) from None
 
 
-async def trust_signal(signal: Signal, directory: Directory, her_id: int, at: datetime, doors: Doors) -> None:
-    """Ask whether the certificate that signed a signal is revoked, where its party is trusted by path.
+async def trust_signer(
+    verified: Verified | None, directory: Directory, her_id: int, at: datetime, doors: Doors
+) -> None:
+    """Ask whether the certificate that signed is revoked, where its party is trusted by path; None: nobody signed.
 
     Raises NotTrusted or RevocationUnknown.
     """
-    if signal.verified is not None and directory.trust(her_id) is Trust.PATH:
-        await doors.revocation.require_good(path_of(directory, her_id, signal.verified, at), at)
+    if verified is not None and directory.trust(her_id) is Trust.PATH:
+        await doors.revocation.require_good(path_of(directory, her_id, verified, at), at)
 
 
 async def kept(

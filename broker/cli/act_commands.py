@@ -52,6 +52,26 @@ _SAID: Final[dict[str, tuple[str, str]]] = {
     "will": ("Neste gang slettes {n} ({size}).", "The next run erases {n} ({size})."),
     "erased": ("Slettet: {what}", "Erased: {what}"),
     "none": ("ingenting", "nothing"),
+    "status None": (
+        "Motpart {her} er spurt om {id}. Svaret kommer for seg: se `broker show` om litt.",
+        "Counterpart {her} was asked about {id}. Its answer comes by itself: see `broker show` in a while.",
+    ),
+    "status Received": (
+        "Motpart {her} har mottatt {id}, men sier ikke at den er behandlet.",
+        "Counterpart {her} has received {id}, and does not say that it was processed.",
+    ),
+    "status Processed": ("Motpart {her} har behandlet {id}.", "Counterpart {her} has processed {id}."),
+    "status Forwarded": ("Motpart {her} har sendt {id} videre.", "Counterpart {her} has forwarded {id}."),
+    "status NotRecognized": ("Motpart {her} kjenner ikke {id}.", "Counterpart {her} does not know {id}."),
+    "status UnAuthorized": (
+        "Motpart {her} vil ikke svare om {id}: den godtar ikke spørsmålet under avtalen.",
+        "Counterpart {her} will not tell about {id}: it does not take the question under the agreement.",
+    ),
+    "status at": ("Mottatt der: {at}", "Received there: {at}"),
+    "status unsigned": (
+        "Svaret er ikke signert, og beviser ingenting.",
+        "The answer is not signed, and proves nothing.",
+    ),
     "sent": ("dokumenter ut", "documents out"),
     "received": ("dokumenter inn", "documents in"),
     "receipts": ("kvitteringer", "receipts"),
@@ -132,6 +152,36 @@ def close(ctx: click.Context, /, id: str, **how: Any) -> None:
     _order(ctx, "close", {"id": id}, **how)
 
 
+@click.command("message-status")
+@click.argument("id")
+@_REASON
+@CONFIG
+@JSON_LINES
+@click.pass_context
+def message_status(ctx: click.Context, /, id: str, reason: str, config: Path, as_json: bool) -> None:
+    """Ask the partner's message service whether it has a message of ours (ebMS Message Status).
+
+    What it says moves nothing: only an Acknowledgment and an application receipt do. Not every engine answers.
+
+    \b
+    Example: broker message-status 0199f3a2-7c11 --reason "the ward says that nothing came"
+    """
+    from broker.cli.order import give
+    from broker.config import load
+
+    told = give(load(config).socket, "message-status", _given({"id": id}, reason, {}))
+    if as_json:
+        print_lines([told])
+        return
+    language = _language(ctx)
+    named = {"her": told["partner"], "id": told["ebMessageId"], "at": told["receivedAt"]}
+    click.echo(_word(f"status {told['status']}", language).format(**named))
+    if told["receivedAt"]:
+        click.echo("  " + _word("status at", language).format(**named))
+    if told["status"] is not None and not told["signed"]:
+        click.echo("  " + _word("status unsigned", language))
+
+
 @click.command()
 @click.option("--run", is_flag=True, help="Erase now what the next run would.")
 @click.option("--reason", help="Why, for --run.")
@@ -169,7 +219,7 @@ def retention(ctx: click.Context, run: bool, reason: str | None, dry_run: bool, 
         _show_kept(lines, language)
 
 
-COMMANDS: Final[Sequence[click.Command]] = (hold, release, retry, close, retention)
+COMMANDS: Final[Sequence[click.Command]] = (hold, release, retry, close, message_status, retention)
 
 
 def _order(

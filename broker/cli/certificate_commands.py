@@ -200,7 +200,7 @@ def _doors(settings: "Settings") -> "tuple[dict[str, tuple[str, Certificate]], l
 
     found: dict[str, tuple[str, Certificate]] = {}
     faults: list[Misconfigured] = []
-    for name, door in (("partner", settings.partner), ("epj", settings.epj)):
+    for name, door in (("partner", settings.partner), ("epj", settings.epj), ("tls", settings.tls)):
         if door.certificate is None:
             continue
         try:

@@ -1,103 +1,96 @@
 """What `broker check` says of partners: where the way to each endpoint ends: name, address, TLS, ebMS Ping."""
 
 import asyncio
-import socket
-import ssl
 from collections import defaultdict
+from datetime import timedelta
 from typing import Final
-from urllib.parse import urlsplit
 
-from broker.cli.doctor import Result, fault, ok
-from broker.cli.doctor_ping import answers_ping
+from broker.cli.doctor import Result, fault, note, ok
+from broker.cli.pinging import Heard, agreement_for, ping
+from broker.cli.way import Agreed, Stopped, walk
 from broker.config import Settings
+from broker.daemon import client_tls
 from broker.lookup.address_files import AddressFiles
 from broker.message import Text
 from broker.ports import Carrier
-from broker.routing.choose import plain_http_allowed
+from broker.routing.choose import plain_http_allowed, tls_pins
+from broker.routing.party import Directory
+from broker.routing.records import is_loopback
 from broker.telemetry import origin
 from broker.transport.https import https_carrier
 
-_STEP: Final = 5.0  # seconds for each of name, address and TLS
 _AT_ONCE: Final = 32
 _PINGED: Final = 3  # HER-ids behind one endpoint that are tried
+_WITHIN: Final = timedelta(seconds=5)
 
 
 async def partners_answer(settings: Settings) -> list[Result]:
     """Ask every endpoint of an active partner once, all of them side by side, and say where each stops."""
-    directory = AddressFiles(settings.addresses).current()
+    directory, tls = AddressFiles(settings.addresses).current(), client_tls(settings)
     whose: dict[str, list[int]] = defaultdict(list)
     for her, party in sorted(directory.parties.items()):
         endpoint = directory.endpoint(her)
         if party.active and her not in settings.hosted and endpoint is not None:
-            whose[origin(endpoint)].append(her)
-    few, tls = asyncio.Semaphore(_AT_ONCE), ssl.create_default_context()
+            whose[endpoint].append(her)
+    few, pins = asyncio.Semaphore(_AT_ONCE), tls_pins(directory)
+    shows = settings.tls.certificate is not None
 
-    async def one(carrier: Carrier, endpoint: str, hers: list[int]) -> Result:
+    async def one(carrier: Carrier, endpoint: str, hers: list[int]) -> list[Result]:
         async with few:
-            who = f"{endpoint} ({', '.join(map(str, hers[:3])) + (', ...' if len(hers) > 3 else '')})"
-            if found := await _lacks(endpoint, who, tls):
-                return found
-            # Agreements stand with those that send, not with the organisation above them.
-            for her in hers[:_PINGED]:
-                if await answers_ping(carrier, settings, directory, her):
-                    return ok(
-                        "partners", f"{who} svarer, også på ebMS Ping", f"{who} answers, and answers an ebMS Ping"
-                    )
-            return ok("partners", f"{who} svarer, men ikke på ebMS Ping", f"{who} answers, but not an ebMS Ping")
+            who = f"{origin(endpoint)} ({', '.join(map(str, hers[:3])) + (', ...' if len(hers) > 3 else '')})"
+            way = await walk(endpoint, tls.of(directory, endpoint))
+            if isinstance(way, Stopped):
+                text = Text(nb=f"{who}: {way.text.nb}", en=f"{who}: {way.text.en}")
+                return [fault("partners", text, way.act)]
+            line = _line(way, pinned=endpoint in pins, shows=shows)
+            found = [_plain(who, endpoint)] if way is None and not is_loopback(endpoint) else []
+            answers = await _answers_ping(carrier, settings, directory, endpoint, hers)
+            nb = f"{who} svarer, også på ebMS Ping" if answers else f"{who} svarer, men ikke på ebMS Ping"
+            en = f"{who} answers, and answers an ebMS Ping" if answers else f"{who} answers, but not an ebMS Ping"
+            return [ok("partners", f"{nb}; {line.nb}", f"{en}; {line.en}"), *found]
 
     async with (
-        https_carrier(tls=tls, allow_plain=lambda url: plain_http_allowed(directory, url)) as carrier,
+        https_carrier(
+            tls=lambda url: tls.of(directory, url), allow_plain=lambda url: plain_http_allowed(directory, url)
+        ) as carrier,
         asyncio.TaskGroup() as tasks,
     ):
-        asked = [tasks.create_task(one(carrier, endpoint, hers), name=endpoint) for endpoint, hers in whose.items()]
-    return [task.result() for task in asked]
+        asked = [tasks.create_task(one(carrier, endpoint, hers), name="partner") for endpoint, hers in whose.items()]
+    return [result for task in asked for result in task.result()]
 
 
-async def _lacks(endpoint: str, who: str, tls: ssl.SSLContext) -> Result | None:
-    """Return where the way to an endpoint ends, or None where it does not."""
-    parts = urlsplit(endpoint)
-    host, port = parts.hostname or "", parts.port or 443
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(_STEP):
-            await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError, TimeoutError):
-        return fault(
-            "partners",
-            Text(nb=f"{who}: navnet finnes ikke i DNS", en=f"{who}: the name is not found in DNS"),
-            Text(
-                nb="rett endepunktet, eller se på maskinens DNS", en="mend the endpoint, or look at this machine's DNS"
-            ),
-        )
-    try:
-        async with asyncio.timeout(_STEP):
-            _, writer = await asyncio.open_connection(host, port)
-    except (OSError, TimeoutError):
-        return fault(
-            "partners",
-            Text(nb=f"{who}: ingen svarer på porten", en=f"{who}: nobody answers at the port"),
-            Text(nb="se på brannmuren, og spør motparten", en="look at the firewall, and ask the partner"),
-        )
-    writer.close()
-    if parts.scheme == "https":
-        try:
-            async with asyncio.timeout(_STEP):
-                _, writer = await asyncio.open_connection(host, port, ssl=tls)
-            writer.close()
-        except ssl.SSLCertVerificationError as error:
-            why = error.verify_message
-            return fault(
-                "partners",
-                Text(
-                    nb=f"{who}: TLS-sertifikatet holder ikke ({why})",
-                    en=f"{who}: the TLS certificate does not hold ({why})",
-                ),
-                Text(nb="be motparten fornye det", en="ask the partner to renew it"),
-            )
-        except (OSError, TimeoutError):
-            return fault(
-                "partners",
-                Text(nb=f"{who}: TLS kommer ikke i stand", en=f"{who}: TLS could not be agreed"),
-                Text(nb="motparten må tilby TLS 1.2 eller nyere", en="the partner must offer TLS 1.2 or newer"),
-            )
-    return None
+async def _answers_ping(
+    carrier: Carrier, settings: Settings, directory: Directory, endpoint: str, hers: list[int]
+) -> bool:
+    # Agreements stand with those that send, not with the organisation above them.
+    for her in hers[:_PINGED]:
+        agreement = agreement_for(settings, directory, her)
+        if agreement is None:
+            continue
+        answer = await ping(carrier, settings, directory, agreement, endpoint, _WITHIN)
+        if answer.heard is Heard.PONG:
+            return True
+    return False
+
+
+def _line(way: Agreed | None, *, pinned: bool, shows: bool) -> Text:
+    """Return what is between us: TLS or none, whether its key is pinned, whether we would show a certificate."""
+    if way is None:
+        return Text(nb="ukryptert HTTP", en="plain HTTP")
+    nb, en = [way.version], [way.version]
+    if pinned:
+        nb, en = [*nb, "festet nøkkel"], [*en, "pinned key"]
+    if shows:
+        nb, en = [*nb, "vårt klientsertifikat tilbys"], [*en, "our client certificate is offered"]
+    return Text(nb=", ".join(nb), en=", ".join(en))
+
+
+def _plain(who: str, endpoint: str) -> Result:
+    return note(
+        "partners",
+        Text(nb=f"{who}: ukryptert HTTP ut av denne maskinen", en=f"{who}: plain HTTP beyond this machine"),
+        Text(
+            nb="oppføringen tillater det (plain-http): bare der en kryptert tunnel ligger under",
+            en="its record allows it (plain-http): right only where an encrypted tunnel lies below",
+        ),
+    )

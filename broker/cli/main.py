@@ -14,8 +14,10 @@ import click
 
 from broker.cli import act_commands, exits, reading_commands, service_commands
 from broker.cli.alerts_commands import alerts
+from broker.cli.algorithms_command import algorithms
 from broker.cli.certificate_commands import certificates
 from broker.cli.common import CONFIG, Said, console, fail
+from broker.cli.ping_command import ping
 from broker.cli.webhook_commands import webhooks
 from broker.cli.words import language
 
@@ -201,6 +203,8 @@ def add(name: str, hers: tuple[int, ...], certificate: Path | None, config: Path
 main.add_command(certificates)
 main.add_command(alerts)
 main.add_command(webhooks)
+main.add_command(ping)
+main.add_command(algorithms)
 
 
 def _load(config: Path) -> "Settings":

@@ -157,6 +157,10 @@ class Overview:
         ]
         marked = [row["lane"] in ("closed", "held") for row in rows]
         self._table(("partner", "open", "troubled", "oldest", "last.acknowledged", "heard", "lane"), cells, marked)
+        for row in rows:
+            for each in row.get("exceptions", ()):
+                used = f"{each['uses']} {self._say('uses')}"
+                self._line(f"{escape(_who(row))}: {escape(self._text(each['text']))}, {used}")
 
     def event(self, told: Json) -> None:
         """Print one event as one line, whole whatever the width."""

@@ -89,6 +89,7 @@ WORDS_OF_ALL: Final[Mapping[str, tuple[str, str]]] = {
     "took": ("tok", "took"),
     "total": ("sum", "total"),
     "troubled": ("i vansker", "in trouble"),
+    "uses": ("ganger brukt siden start", "uses since the start"),
     "uncollected.K7": ("utfall venter på", "outcomes wait for"),
     "uncollected.M6": ("i innboksen til", "in the inbox of"),
 }

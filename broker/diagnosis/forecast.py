@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import IntEnum, StrEnum
+from typing import Final
 
 from cryptography.x509 import Certificate
 
@@ -114,7 +115,8 @@ def forecast(
 ) -> tuple[Forecast, ...]:
     """Return what there is to say of every holder at `at`, that which ends first before the others.
 
-    `doors` gives the file and the TLS certificate of each door that has one: "partner", "epj".
+    `doors` gives the file and the TLS certificate of each door that has one, "partner" and "epj", and of "tls":
+    what we show to partners' servers.
     """
     limits, organisations = thresholds or Thresholds(), tuple(own)
     ours = frozenset(her for each in organisations for her in each.hers)
@@ -245,11 +247,20 @@ def _begins_late(
     return by if min(each.begins for each in following) > by else None
 
 
+_DOORS: Final = {
+    "partner": Text(nb="motpartene når oss ikke (TLS)", en="partners do not reach us (TLS)"),
+    "epj": Text(nb="fagsystemene når oss ikke (TLS)", en="EPJ systems do not reach us (TLS)"),
+    "tls": Text(
+        nb="motparter som krever klientsertifikat, slipper oss ikke inn",
+        en="partners that demand a client certificate do not let us in",
+    ),
+}
+
+
 def _of_door(door: str, source: str, certificate: Certificate, at: datetime, limits: Thresholds) -> Forecast:
     begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     until = _lasts([(begins, ends)], at)
     state = State.USED if until else State.NEXT if begins > at else State.ENDED
-    who = Text(nb="fagsystemene", en="EPJ systems") if door == "epj" else Text(nb="motpartene", en="partners")
     level = limits.level((until - at).days if until else None)
     held = Held(certificate=certificate, state=state, begins=begins, days_left=(ends - at).days, source=source)
     return Forecast(
@@ -262,7 +273,7 @@ def _of_door(door: str, source: str, certificate: Certificate, at: datetime, lim
         held=(held,),
         lasts_until=until,
         level=level,
-        fails=Text(nb=f"{who.nb} når oss ikke (TLS)", en=f"{who.en} do not reach us (TLS)"),
+        fails=_DOORS[door],
         act=Text(nb=f"Forny {source}", en=f"Renew {source}") if level else None,
     )
 

@@ -40,6 +40,8 @@ from broker.diagnosis.causes import (
     TLS_EXPIRED,
     TLS_FAILED,
     TLS_NOT_TRUSTED,
+    TLS_OTHER_KEY,
+    TLS_OURS_REFUSED,
     TLS_WRONG_NAME,
     UNEXPECTED,
     Cause,
@@ -257,6 +259,28 @@ TRANSPORT: Final = (
         act=(
             "Kontroller maskinnavnet i adresseposten, og spør mottakerens drift.",
             "Check the host name in the address record, and ask the receiver's operations.",
+        ),
+    ),
+    cause(
+        TLS_OTHER_KEY,
+        "tls-other-key",
+        Ball.PERSON,
+        "mottakerens tjener har en annen TLS-nøkkel enn adresseoppføringen fester (tls_pins)",
+        "the receiver's server has another TLS key than its address record pins (tls_pins)",
+        act=(
+            "Ring mottakerens drift. Bekrefter de nøkkelen, legg den til i tls_pins; ellers kan noen sitte imellom.",
+            "Call the receiver's operations. If the key is theirs, add it to tls_pins; else someone may stand between.",
+        ),
+    ),
+    cause(
+        TLS_OURS_REFUSED,
+        "tls-ours-refused",
+        Ball.PERSON,
+        "mottakerens tjener krever et klientsertifikat og godtar ikke vårt",
+        "the receiver's server demands a client certificate, and does not take ours",
+        act=(
+            "Sett certificate og key under [tls], og gi mottakeren sertifikatet eller utstederen.",
+            "Set certificate and key under [tls], and give the receiver the certificate or its issuer.",
         ),
     ),
 )

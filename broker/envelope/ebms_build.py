@@ -1,7 +1,7 @@
 """Writing an ebMS 2.0 envelope. It decides the one form in which we say each thing: the one that every engine takes.
 
-Elements stand in the order of the schema, because one engine checks it before all else; `actor` is always written,
-because another one ignores an Acknowledgment without it; the prefix of SOAP is bound on the document element.
+Elements stand in the order of the schema, because one engine checks it before all else; `actor` is written, because
+another one ignores an Acknowledgment without it; the prefix of SOAP is bound on the document element.
 """
 
 from datetime import UTC, datetime
@@ -24,18 +24,22 @@ from broker.envelope.xmldsig import ACTOR_NEXT, append_reference
 _PREFIXES = {"SOAP": SOAP, "eb": EB, "ds": DS, "xlink": XLINK}
 
 
-def build(envelope: Envelope) -> bytes:
-    """Return the envelope in UTF-8, unsigned. The caller has seen to it that the values agree with each other."""
+def build(envelope: Envelope, *, actor: bool = True) -> bytes:
+    """Return the envelope in UTF-8, unsigned. The caller has seen to it that the values agree with each other.
+
+    `actor` false leaves toPartyMSH unsaid on AckRequested and Acknowledgment, which means the same (6.3.1.1).
+    """
+    to_party = ACTOR_TO_PARTY_MSH if actor else None
     root = etree.Element(soap("Envelope"), nsmap=_PREFIXES)
     header = etree.SubElement(root, soap("Header"))
     _message_header(header, envelope.header)
     if envelope.sync_reply:
         _entry(header, "SyncReply", actor=ACTOR_NEXT)
     if envelope.ack_requested is not None:
-        wish = _entry(header, "AckRequested", actor=ACTOR_TO_PARTY_MSH)
+        wish = _entry(header, "AckRequested", actor=to_party)
         wish.set(eb("signed"), "true" if envelope.ack_requested.signed else "false")
     if envelope.acknowledgment is not None:
-        _acknowledgment(header, envelope.acknowledgment)
+        _acknowledgment(header, envelope.acknowledgment, to_party)
     if envelope.error_list is not None:
         _error_list(header, envelope.error_list)
     body = etree.SubElement(root, soap("Body"))
@@ -92,8 +96,8 @@ def _party(parent: etree._Element, name: str, ids: tuple[PartyId, ...], role: st
         _text(party, "Role", role)
 
 
-def _acknowledgment(parent: etree._Element, values: Acknowledgment) -> None:
-    element = _entry(parent, "Acknowledgment", actor=ACTOR_TO_PARTY_MSH)
+def _acknowledgment(parent: etree._Element, values: Acknowledgment, actor: str | None) -> None:
+    element = _entry(parent, "Acknowledgment", actor=actor)
     _text(element, "Timestamp", stamp(values.timestamp))
     _text(element, "RefToMessageId", values.ref_to_message_id)
     if values.from_:

@@ -66,22 +66,29 @@ class Entity:
 # --- build ----------------------------------------------------------------------------------------------------------
 
 
-def ciphertext(content_id: str, cms: bytes, *, authenticated: bool = False) -> Part:
-    """Return the part for a sealed document. base64 and no other: a peer (NAV) refuses the rest under this type."""
+def ciphertext(content_id: str, cms: bytes, *, authenticated: bool = False, encoding: str = "base64") -> Part:
+    """Return the part for a sealed document. base64, where nothing else is known to be taken: a peer (NAV) refuses
+    the rest under this type.
+    """
     kind = AUTHENTICATED_CIPHERTEXT_TYPE if authenticated else CIPHERTEXT_TYPE
-    return Part(content_id=content_id, content_type=kind, body=cms, transfer_encoding="base64")
+    return Part(content_id=content_id, content_type=kind, body=cms, transfer_encoding=encoding)
 
 
-def build(root: bytes, parts: Sequence[Part], *, boundary: str, root_id: str) -> Entity:
+def plaintext(content_id: str, document: bytes, *, encoding: str = "base64") -> Part:
+    """Return the part for a document that goes as it is, where an agreement has no encryption."""
+    return Part(content_id=content_id, content_type="application/xml", body=document, transfer_encoding=encoding)
+
+
+def build(root: bytes, parts: Sequence[Part], *, boundary: str, root_id: str, root_encoding: str = "8bit") -> Entity:
     """Return the entity that carries the envelope `root` and its payloads, root first.
 
-    Without payloads it is the envelope alone, as text/xml. `boundary` is random (128 bits, letters and digits);
-    `root_id` becomes the root's Content-ID. Same arguments, same bytes.
+    Without payloads it is the envelope alone, as text/xml, and nothing is encoded. `boundary` is random (128 bits,
+    letters and digits); `root_id` becomes the root's Content-ID. Same arguments, same bytes.
 
     Raises ValueError for what would make another entity than was meant: a line break in a header value, a boundary
     that occurs in a part, a Content-ID used twice, a transfer encoding that we do not write.
     """
-    envelope = Part(content_id=root_id, content_type=_ROOT_TYPE, body=root, transfer_encoding="8bit")
+    envelope = Part(content_id=root_id, content_type=_ROOT_TYPE, body=root, transfer_encoding=root_encoding)
     if not parts:
         return Entity(content_type=_ROOT_TYPE, content_id=_id(root_id), body=root)
     if not _BOUNDARY.fullmatch(boundary) or boundary != boundary.strip():

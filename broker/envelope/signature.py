@@ -61,6 +61,7 @@ class SignaturePolicy:
     canonicalizations: frozenset[str] = frozenset(CANONICALIZATIONS)
     without_xpath: bool = False
     min_key_bits: int = 2048
+    ended: str = ""  # what the operator is told beside a refused algorithm: which exception is over
 
 
 STRICT = SignaturePolicy()
@@ -83,6 +84,13 @@ class Verified:
     def uses_sha1(self) -> bool:
         """Whether any part of it rests on SHA-1: to be counted, and ended."""
         return self.signature_method == RSA_SHA1 or any(r.digest_method == SHA1 for r in self.references)
+
+
+def is_signed(document: Xml) -> bool:
+    """Say whether an envelope has a ds:Signature where it belongs, in its SOAP:Header. Nothing is believed yet."""
+    return any(
+        child.tag == ds("Signature") for header in document.root if header.tag == soap("Header") for child in header
+    )
 
 
 def sign_envelope(envelope: bytes, parts: Mapping[str, bytes], key: SigningKey) -> bytes:
@@ -210,9 +218,9 @@ def _envelope_signature(root: etree._Element) -> etree._Element:
 
 def _check_policy(signed: Signed, policy: SignaturePolicy) -> None:
     if signed.signature_method not in policy.signature_methods & _HASHES.keys():
-        raise NotTrusted("a signature method that the agreement does not allow")
+        raise NotTrusted(f"a signature method that the agreement does not allow{policy.ended}")
     if not {reference.digest_method for reference in signed.references} <= policy.digest_methods & _DIGESTS.keys():
-        raise NotTrusted("a digest method that the agreement does not allow")
+        raise NotTrusted(f"a digest method that the agreement does not allow{policy.ended}")
     used = {algorithm for reference in signed.references for algorithm in reference.transforms}
     if not (used & CANONICALIZATIONS.keys()) | {signed.canonicalization} <= policy.canonicalizations:
         raise NotTrusted("a canonicalization that the agreement does not allow")

@@ -19,11 +19,17 @@ class DoorTls:
     """The TLS context of a door, and its files."""
 
     def __init__(
-        self, certificate: Path, key: Path, *, client_ca: Path | None = None, passphrases: Sequence[bytes] = ()
+        self,
+        certificate: Path,
+        key: Path,
+        *,
+        client_ca: Path | None = None,
+        demanded: bool = False,
+        passphrases: Sequence[bytes] = (),
     ) -> None:
         """Read the files, as `server_tls` does. Raises Misconfigured."""
         self._certificate, self._key, self._passphrases = certificate, key, tuple(passphrases)
-        self.context = server_tls(certificate, key, client_ca=client_ca, passphrases=passphrases)
+        self.context = server_tls(certificate, key, client_ca=client_ca, demanded=demanded, passphrases=passphrases)
         self._seen = self._marks()
         self.problems: tuple[Misconfigured, ...] = ()
 
@@ -36,7 +42,7 @@ class DoorTls:
         try:
             # Tried apart first: a context that a bad pair was loaded into could serve nobody.
             server_tls(self._certificate, self._key, passphrases=self._passphrases)
-            _load(self.context, self._certificate, self._key, self._passphrases)
+            load_chain(self.context, self._certificate, self._key, self._passphrases)
         except Misconfigured as problem:
             self.problems = (problem,)
             telemetry.record_bad(problem.where, why=problem.why)
@@ -52,22 +58,28 @@ class DoorTls:
             self.look()  # on the loop: OpenSSL lets no other thread change a context that connections are made from
 
     def _marks(self) -> tuple[tuple[int, int, int] | None, ...]:
-        return tuple(_mark(path) for path in (self._certificate, self._key))
+        return tuple(mark(path) for path in (self._certificate, self._key))
 
 
 def server_tls(
-    certificate: Path, key: Path, *, client_ca: Path | None = None, passphrases: Sequence[bytes] = ()
+    certificate: Path,
+    key: Path,
+    *,
+    client_ca: Path | None = None,
+    demanded: bool = False,
+    passphrases: Sequence[bytes] = (),
 ) -> ssl.SSLContext:
     """Return the server's TLS context (1.2 or newer). Raises Misconfigured.
 
     With `client_ca` (PEM: issuers, or the clients' own certificates) a client may show a certificate; one that does
-    not hold ends the handshake, and one without goes on to the API, which wants a token then.
+    not hold ends the handshake, and one without goes on to the API, which wants a token then. `demanded`: one without
+    gets no further either.
     """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    _load(context, certificate, key, passphrases)
+    load_chain(context, certificate, key, passphrases)
     if client_ca is not None:
-        context.verify_mode = ssl.CERT_OPTIONAL
+        context.verify_mode = ssl.CERT_REQUIRED if demanded else ssl.CERT_OPTIONAL
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # a client's own certificate may stand there by itself
         try:
             context.load_verify_locations(client_ca)
@@ -77,7 +89,8 @@ def server_tls(
     return context
 
 
-def _load(context: ssl.SSLContext, certificate: Path, key: Path, passphrases: Sequence[bytes]) -> None:
+def load_chain(context: ssl.SSLContext, certificate: Path, key: Path, passphrases: Sequence[bytes]) -> None:
+    """Let the context show this certificate. Raises Misconfigured."""
     try:
         if others_may_read(key):
             raise Misconfigured("every user of the machine may read it", where=str(key), hint=f"chmod 600 {key}")
@@ -97,7 +110,8 @@ def _loads(context: ssl.SSLContext, certificate: Path, key: Path, passphrase: by
     return True
 
 
-def _mark(path: Path) -> tuple[int, int, int] | None:
+def mark(path: Path) -> tuple[int, int, int] | None:
+    """Return what changes with the file; None where there is none."""
     try:
         stat = path.stat()
     except OSError:

@@ -4,6 +4,7 @@ It says that the envelope arrived, and nothing of what became of the document in
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from broker.envelope.ebms import MSH_SERVICE, Acknowledgment, Description, Envelope, Header, Kind, her_id
@@ -12,6 +13,24 @@ from broker.envelope.xmldsig import Reference
 from broker.errors import Inconsistent, NotTrusted
 from broker.message import Digest
 from broker.message import Envelope as Sent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalForm:
+    """How the partner's engine wants our signals said, where engines differ. The defaults are what most take.
+
+    `service_type`: an engine looks for its channel by the bare URI, so there is none. `roles`: those of the message,
+    swapped. `reference`: HIS 1037 (errata of 2019) wants no RefToMessageId in the MessageData of an Acknowledgment;
+    most engines find the original by nothing else.
+    """
+
+    service_type: str | None = None
+    roles: bool = False
+    reference: bool = True
+    descriptions: tuple[Description, ...] = ()
+
+
+USUAL = SignalForm()
 
 
 def digests(references: Sequence[Reference]) -> tuple[Digest, ...]:
@@ -26,23 +45,23 @@ def answer_header(
     message_id: str,
     timestamp: datetime,
     ref_to_message_id: str | None,
-    descriptions: tuple[Description, ...] = (),
+    form: SignalForm = USUAL,
 ) -> Header:
-    """Return the header of a signal that answers `received`: same agreement and conversation, parties swapped.
-
-    No Role, and no eb:type on the Service: an engine looks for its channel by the bare URI.
-    """
+    """Return the header of a signal that answers `received`: same agreement and conversation, parties swapped."""
     return Header(
         from_=received.to,
         to=received.from_,
+        from_role=received.to_role if form.roles else None,
+        to_role=received.from_role if form.roles else None,
         cpa_id=received.cpa_id,
         conversation_id=received.conversation_id,
         service=MSH_SERVICE,
+        service_type=form.service_type,
         action=kind,
         message_id=message_id,
         timestamp=timestamp,
         ref_to_message_id=ref_to_message_id,
-        descriptions=descriptions,
+        descriptions=form.descriptions,
     )
 
 
@@ -52,13 +71,11 @@ def build_acknowledgment(
     *,
     message_id: str,
     timestamp: datetime,
-    ref_in_message_data: bool = True,
-    descriptions: tuple[Description, ...] = (),
+    form: SignalForm = USUAL,
 ) -> Envelope:
     """Return the Acknowledgment of an envelope that is on disk (ebMS 2.0, 6.3.2). The caller signs and sends it.
 
-    `references` are those of its verified signature, or none where it was unsigned. `ref_in_message_data`: HIS 1037
-    (errata of 2019) wants no RefToMessageId in MessageData; most engines find the original by nothing else.
+    `references` are those of its verified signature, or none where it was unsigned.
     """
     return Envelope(
         header=answer_header(
@@ -66,8 +83,8 @@ def build_acknowledgment(
             Kind.ACKNOWLEDGMENT,
             message_id=message_id,
             timestamp=timestamp,
-            ref_to_message_id=received.message_id if ref_in_message_data else None,
-            descriptions=descriptions,
+            ref_to_message_id=received.message_id if form.reference else None,
+            form=form,
         ),
         acknowledgment=Acknowledgment(
             timestamp=timestamp,
@@ -93,8 +110,9 @@ def check_acknowledgment(received: Envelope, verified: Verified | None, sent: Se
     check_about(received.header, sent)
     if acknowledgment.from_ and her_id(acknowledgment.from_) != sent.to_her:
         raise Inconsistent("from someone else than the receiver", location="//Header/Acknowledgment/From")
-    if sent.ack_signed and verified is None:
-        raise NotTrusted("the Acknowledgment is not signed, and was asked to be")
+    # Where none was asked for, one that proves nothing is worth nothing: any one could have written it.
+    if verified is None and (sent.ack_signed or not sent.ack_requested):
+        raise NotTrusted("the Acknowledgment is not signed, and an unsigned one is not agreed")
     # A set of its own size on both sides: a digest repeated or left out is no proof of the whole.
     told = [(one.uri, one.digest_value) for one in acknowledgment.references]
     kept = [(one.uri, one.value) for one in sent.digests]

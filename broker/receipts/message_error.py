@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from broker.envelope.ebms import Description, EbError, Envelope, ErrorList, Header, Kind, Severity
+from broker.envelope.ebms import EbError, Envelope, ErrorList, Header, Kind, Severity
 from broker.errors import Inconsistent, NotTrusted, Refused
 from broker.message import Envelope as Sent
-from broker.receipts.acknowledgment import answer_header, check_about
+from broker.receipts.acknowledgment import USUAL, SignalForm, answer_header, check_about
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,7 @@ def build_message_error(
     *,
     message_id: str,
     timestamp: datetime,
-    descriptions: tuple[Description, ...] = (),
+    form: SignalForm = USUAL,
 ) -> Envelope:
     """Return the MessageError that tells the sender of `received` why it was refused (4.2.3).
 
@@ -44,7 +44,7 @@ def build_message_error(
             message_id=message_id,
             timestamp=timestamp,
             ref_to_message_id=received.message_id,
-            descriptions=descriptions,
+            form=form,
         ),
         error_list=ErrorList(errors=(error,)),
     )

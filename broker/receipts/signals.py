@@ -9,10 +9,8 @@ from cryptography.x509 import Certificate
 from broker.envelope import mime
 from broker.envelope.ebms import Envelope, Kind
 from broker.envelope.ebms_parse import parse as parse_envelope
-from broker.envelope.names import DS
-from broker.envelope.names import soap as soap_name
-from broker.envelope.signature import STRICT, SignaturePolicy, Verified, verify_envelope
-from broker.envelope.xml import Xml, children, only_child, parse
+from broker.envelope.signature import STRICT, SignaturePolicy, Verified, is_signed, verify_envelope
+from broker.envelope.xml import Xml, parse
 from broker.errors import Inconsistent, NotTrusted
 from broker.message import Envelope as Sent
 from broker.receipts.acknowledgment import check_acknowledgment
@@ -62,17 +60,12 @@ def check_signal(
 ) -> Signal:
     """Return what a signal about `sent` says, if it is to be believed.
 
-    An Acknowledgment must be signed by the receiver with our digests. A MessageError must be signed by the receiver
-    too, or stand in the answer over a channel whose far end was authenticated: engines send it unsigned. Raises
-    NotTrusted, or Inconsistent where it is not about `sent`.
+    An Acknowledgment must be signed by the receiver with our digests, unless an unsigned one is agreed. A MessageError
+    must be signed by the receiver too, or stand in the answer over a channel whose far end was authenticated: engines
+    send it unsigned. Raises NotTrusted, or Inconsistent where it is not about `sent`.
     """
-    signed = any(
-        True
-        for header in children(xml.root, soap_name("Header"))
-        if only_child(header, f"{{{DS}}}Signature") is not None
-    )
     verified: Verified | None = None
-    if signed:
+    if is_signed(xml):
         signers = trusted(xml) if callable(trusted) else trusted
         verified = verify_envelope(xml, {}, trusted=signers, policy=policy)
     if envelope.kind is Kind.ACKNOWLEDGMENT:

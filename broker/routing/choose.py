@@ -7,7 +7,7 @@ What is missing or unusable raises Postponed with an error id of the catalogue: 
 when the record does.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -18,6 +18,7 @@ from broker.message import Delivery, Message
 from broker.retry import ReceiptPolicy
 from broker.routing.party import Agreement, Directory, PartyKind, Switch, Terms, Trust
 from broker.routing.process import Function, Process, Processes
+from broker.routing.profile import Profile
 from broker.routing.records import is_loopback
 from broker.sealing import paths
 from broker.sealing.certificates import Reason, Use, organisation_number, usable
@@ -64,9 +65,10 @@ class Route:
     endpoint: str
     agreement: Agreement  # seen from our side
     headers: Headers
-    recipient: Certificate  # the payload is encrypted to it
+    recipient: Certificate | None  # the payload is encrypted to it; None: plaintext is agreed, and the record allows it
     path: tuple[Certificate, ...]  # from it to a root, where its party is trusted by path; else empty
     signers: tuple[Certificate, ...]  # who may sign the answer; only those usable now
+    profile: Profile  # how the partner's engine wants it said
     receipt: ReceiptPolicy  # the process's, with the chase that the agreement wants
 
 
@@ -269,19 +271,30 @@ def plain_http_allowed(directory: Directory, url: str) -> bool:
     )
 
 
+def tls_pins(directory: Directory) -> Mapping[str, frozenset[str]]:
+    """Return the keys that the server at an endpoint may have, where a record that names the endpoint pins any."""
+    pins: dict[str, frozenset[str]] = {}
+    for party in directory.parties.values():
+        if party.endpoint is not None and party.tls_pins:
+            pins[party.endpoint] = pins.get(party.endpoint, frozenset()) | party.tls_pins
+    return pins
+
+
 def _route(
     directory: Directory, *, process: Process, function: Function, ours: int, theirs: int, back: bool, now: datetime
 ) -> Route:
     agreement = _agreement(directory, ours, theirs)
-    certificate = recipient(directory, theirs, now)
+    plain = not agreement.encrypted and Switch.PLAINTEXT in directory.switches(theirs)
+    certificate = None if plain else recipient(directory, theirs, now)
     by_path = directory.trust(theirs) is Trust.PATH
     return Route(
         agreement=agreement,
         endpoint=endpoint(directory, theirs),
         headers=_headers(process, function, _terms(agreement, process), from_us=True, back=back),
         recipient=certificate,
-        path=path(directory, theirs, certificate, Use.ENCRYPT, now) if by_path else (),
+        path=path(directory, theirs, certificate, Use.ENCRYPT, now) if certificate and by_path else (),
         signers=signers(directory, theirs, now),
+        profile=directory.profile(theirs),
         receipt=_policy(process, agreement),
     )
 

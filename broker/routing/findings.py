@@ -2,14 +2,14 @@
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from cryptography.x509 import Certificate
 
 from broker.errors import NotTrusted, PartnerUnusable, Unaddressable
 from broker.message import Text
 from broker.routing import choose
-from broker.routing.party import Directory, Party, PartyKind, Trust
+from broker.routing.party import DATED, Directory, Party, PartyKind, Switch, Trust
 from broker.sealing.certificates import Use, organisation_number, usable
 
 SOON = 30  # days before a certificate's end from which it is spoken of
@@ -136,10 +136,46 @@ def _of_record(directory: Directory, party: Party, at: datetime) -> Iterator[Fin
                 en=f"the certificate for {_USES[use].en} is of {owner}, the record of {number}",
             )
             yield Finding(her_id=her, problem=False, text=text)
-    if party.switches:
-        words = ", ".join(sorted(party.switches))
+    for each in exceptions(directory, her, at.date()):
+        if each.switch in party.switches:
+            yield Finding(her_id=her, problem=False, text=each.text)
+    if party.switches - DATED:
+        words = ", ".join(sorted(party.switches - DATED))
         text = Text(nb=f"tillater det som ellers avvises: {words}", en=f"allows what is otherwise refused: {words}")
         yield Finding(her_id=her, problem=False, text=text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exempted:
+    """An algorithm that a record lets in until a day. `days_left` is negative when that day is past."""
+
+    switch: Switch
+    until: date
+    days_left: int
+
+    @property
+    def text(self) -> Text:
+        """What to say of it."""
+        if self.days_left < 0:
+            return Text(
+                nb=f"{self.switch} tok slutt med {self.until}; det som trenger det, avvises",
+                en=f"{self.switch} ended with {self.until}; what needs it is refused",
+            )
+        return Text(
+            nb=f"tillater {self.switch} til og med {self.until} ({self.days_left} dager igjen)",
+            en=f"allows {self.switch} until {self.until} ({self.days_left} days left)",
+        )
+
+
+def exceptions(directory: Directory, her_id: int, on: date) -> tuple[Exempted, ...]:
+    """Return the algorithms that the record of `her_id`, or of a parent, lets in until a day."""
+    ends: dict[Switch, date] = {}
+    for party in directory.lineage(her_id):
+        for switch in party.switches & DATED:
+            ends[switch] = max(party.ends(switch), ends.get(switch, date.min))
+    return tuple(
+        Exempted(switch=switch, until=until, days_left=(until - on).days) for switch, until in sorted(ends.items())
+    )
 
 
 def _certificates(party: Party) -> Iterator[tuple[Certificate, Use]]:

@@ -5,13 +5,14 @@ Text into values is `routing.records`; which of them applies is `routing.choose`
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from cryptography.x509 import Certificate
 
 from broker.retry import Chase
 from broker.routing.profile import DEFAULT, Profile
+from broker.sealing.algorithms import UNDATED_UNTIL
 from broker.sealing.paths import Anchors
 
 
@@ -31,6 +32,10 @@ class Switch(StrEnum):
     PLAINTEXT = "plaintext-in"
     PLAIN_HTTP = "plain-http"
     NO_XPATH = "signature-without-xpath-in"
+
+
+# Those that let an algorithm in: each ends on a day (see `sealing.algorithms`).
+DATED = frozenset({Switch.TRIPLE_DES, Switch.SHA1})
 
 
 class Trust(StrEnum):
@@ -76,6 +81,7 @@ class Agreement:
     encrypted: bool = True  # the payload is a CMS; False only where the partner's record allows plaintext
     ack_requested: bool = True
     ack_signed: bool = True  # ackSignatureRequested
+    payloads: int = 1  # the most that one envelope may carry: the document, and what goes with it
     starts: datetime | None = None  # CPA Start and End: an envelope's Timestamp lies between them
     ends: datetime | None = None
     chase: Chase | None = None
@@ -100,9 +106,15 @@ class Party:
     agreements: tuple[Agreement, ...] = ()
     trust: Trust | None = None  # None: the parent's, or pinned
     switches: frozenset[Switch] = frozenset()
+    until: Mapping[Switch, date] = field(default_factory=dict)  # the last day of each switch of DATED
+    tls_pins: frozenset[str] = frozenset()  # SHA-256 of the keys that its server may have, hex; empty: any trusted
     receipt_on: ReceiptOn = ReceiptOn.WORD
     profile: Profile | None = None  # None: the parent's, or the default
     source: str = ""  # the file that it stands in
+
+    def ends(self, switch: Switch) -> date:
+        """Return the last day of a switch of DATED that this record has."""
+        return self.until.get(switch, UNDATED_UNTIL)
 
     def agreement_with(self, her_id: int) -> Agreement | None:
         """Return the agreement of this record with `her_id`."""
@@ -158,6 +170,15 @@ class Directory:
     def switches(self, her_id: int) -> frozenset[Switch]:
         """Return what the party's record allows, or that of a parent: a unit shares its organisation's engine."""
         return frozenset(switch for party in self.lineage(her_id) for switch in party.switches)
+
+    def in_force(self, her_id: int, on: date) -> frozenset[Switch]:
+        """Return the switches of `her_id` that count on that day: those that let an algorithm in end."""
+        return frozenset(
+            switch
+            for party in self.lineage(her_id)
+            for switch in party.switches
+            if switch not in DATED or on <= party.ends(switch)
+        )
 
     def profile(self, her_id: int) -> Profile:
         """Return how the party's engine wants things said: by its own profile, else its parent's, else the default."""

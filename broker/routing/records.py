@@ -7,20 +7,24 @@ serves a partner and a party of our own: what only one of them needs is simply n
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from urllib.parse import urlsplit
 
 from cryptography.x509 import Certificate
 
 from broker.errors import Misconfigured
 from broker.retry import Chase
-from broker.routing.party import Agreement, Directory, Party, PartyKind, ReceiptOn, Switch, Terms, Trust
+from broker.routing.party import DATED, Agreement, Directory, Party, PartyKind, ReceiptOn, Switch, Terms, Trust
 from broker.routing.profile import DEFAULT, Profile, named
 from broker.routing.tables import Table, read_toml
+from broker.sealing.algorithms import BY_ID
 from broker.sealing.certificates import load_certificates
 from broker.sealing.cms import Cipher, KeyTransport
 from broker.sealing.paths import Anchors
 
 _ORGANISATION_NUMBER = re.compile(r"\d{9}")
+MAX_PAYLOADS = 99  # with the envelope itself, as many parts as are read (design, decision 17)
+_PIN = re.compile(r"[0-9A-Fa-f]{64}")
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -35,6 +39,7 @@ def read_party(
     """
     table = read_toml(text, source=source)
     her_id = table.whole("her_id", least=1)
+    until = _until(table)
     receives = frozenset(table.texts("receives", default=()))
     party = Party(
         her_id=her_id,
@@ -50,17 +55,23 @@ def read_party(
         encryption=_certificates(table, "encryption", load_pem),
         agreements=_agreements(table, her_id),
         trust=table.choice_or_none("trust", Trust),
-        switches=_words(table, "switches", Switch),
+        switches=_words(table, "switches", Switch) | until.keys(),
+        until=until,
+        tls_pins=_pins(table),
         receipt_on=table.choice("receipt_on", ReceiptOn, ReceiptOn.WORD),
         profile=_profile(table, profiles or {}),
         source=source,
     )
     table.done()
+    if Switch.PLAINTEXT not in party.switches and not all(one.encrypted for one in party.agreements):
+        table.wrong("switches", 'with "plaintext-in", or every agreement with encrypted = true')
     if party.endpoint is not None and not _is_endpoint(party.endpoint, plain=Switch.PLAIN_HTTP in party.switches):
         table.wrong(
             "endpoint",
             'an address such as "https://host/ebms"; http:// only on this machine, or with switches = ["plain-http"]',
         )
+    if party.tls_pins and (party.endpoint is None or not party.endpoint.startswith("https:")):
+        table.wrong("tls_pins", "left out where the record has no https:// endpoint of its own: a pin goes with one")
     if party.person and party.parent is None:
         table.wrong("parent", "the HER-id of the organisation that the health professional belongs to")
     return party
@@ -157,12 +168,17 @@ def _agreement(table: Table, her_id: int) -> Agreement:
         encrypted=table.flag("encrypted", default=defaults.encrypted),
         ack_requested=(wanted := table.flag("ack_requested", default=defaults.ack_requested)),
         ack_signed=table.flag("ack_signed", default=signed and wanted),
+        payloads=table.whole("payloads", defaults.payloads, least=1, most=MAX_PAYLOADS),
         chase=table.choice_or_none("chase", Chase),
         processes=_processes(table.table("process")),
     )
     table.done()
     if agreement.ours == her_id:
         table.wrong("with", "the HER-id of the other party, not the record's own")
+    if not BY_ID[Cipher(agreement.cipher).oid].out:
+        table.wrong(
+            "cipher", " or ".join(f'"{each}"' for each in Cipher if BY_ID[each.oid].out) + ": others are only read"
+        )
     if agreement.key_transport == KeyTransport.OAEP_SHA1:
         table.wrong("key_transport", f'"{KeyTransport.RSA_V15}" or "{KeyTransport.OAEP_SHA256}": SHA-1 is only read')
     if agreement.ack_signed and not (agreement.signed and agreement.ack_requested):
@@ -233,6 +249,25 @@ def _words(table: Table, key: str, kind: type[Switch]) -> frozenset[Switch]:
     if not known.keys() >= set(words):
         table.wrong(key, "a list of: " + ", ".join(f'"{word}"' for word in known))
     return frozenset(known[word] for word in words)
+
+
+def _until(table: Table) -> dict[Switch, date]:
+    """Return the last day of each exception for an algorithm. A day alone switches it on."""
+    days = table.table("switches_until")
+    known = {switch.value: switch for switch in DATED}
+    if not known.keys() >= set(days.names()):
+        words = ", ".join(f'"{word}"' for word in sorted(known))
+        table.wrong(
+            "switches_until", f"a table of the last day of: {words}; the others have no end, and stand in switches"
+        )
+    return {known[word]: days.day(word) for word in days.names()}
+
+
+def _pins(table: Table) -> frozenset[str]:
+    pins = table.texts("tls_pins", default=())
+    if not all(_PIN.fullmatch(pin) for pin in pins):
+        table.wrong("tls_pins", 'a list of SHA-256 digests in hex, such as ["9f86...0a08"]: see broker ping')
+    return frozenset(pin.lower() for pin in pins)
 
 
 def _is_endpoint(endpoint: str, *, plain: bool) -> bool:

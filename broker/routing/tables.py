@@ -6,7 +6,7 @@ It knows no key of any file. A key that nobody asked for is a mistake too: a mis
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from itertools import pairwise
 from typing import Any, NoReturn, TypeVar
@@ -107,6 +107,10 @@ class Table:
         self._asked.add(key)
         return self.choice(key, kind) if key in self._values else None
 
+    def day(self, key: str) -> date:
+        """Return a day."""
+        return self._get(key, None, "a day, without quotes, such as 2027-06-30", _day)
+
     def duration(self, key: str, default: timedelta | None = None) -> timedelta:
         """Return a duration that is longer than zero."""
         return self._get(key, default, 'an ISO 8601 duration longer than zero, such as "PT15M"', _positive)
@@ -196,6 +200,11 @@ def _texts(value: Any) -> tuple[str, ...] | None:
 
 def _member(kind: type[E], value: Any) -> E | None:
     return next((member for member in kind if member.value == value), None)
+
+
+def _day(value: Any) -> date | None:
+    # A time of day is a date to Python too.
+    return value if isinstance(value, date) and not isinstance(value, datetime) else None
 
 
 def _positive(value: Any) -> timedelta | None:

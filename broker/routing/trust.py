@@ -21,7 +21,7 @@ from broker.sealing.paths import is_ca, load_presented
 
 def signature_policy(directory: Directory, her_id: int, at: datetime) -> SignaturePolicy:
     """Return which signature shapes and algorithms are taken from a HER-id at `at`."""
-    switches = {switch for party in directory.lineage(her_id) for switch in party.switches}
+    switches = directory.in_force(her_id, at.date())
     taken = {
         algorithm
         for algorithm in (RSA_SHA256, RSA_SHA1, SHA256, SHA1)
@@ -31,7 +31,14 @@ def signature_policy(directory: Directory, her_id: int, at: datetime) -> Signatu
         signature_methods=frozenset(taken & {RSA_SHA256, RSA_SHA1}),
         digest_methods=frozenset(taken & {SHA256, SHA1}),
         without_xpath=Switch.NO_XPATH in switches,
+        ended=ended(directory, her_id, Switch.SHA1, at),
     )
+
+
+def ended(directory: Directory, her_id: int, switch: Switch, at: datetime) -> str:
+    """Return what an operator is told beside a refusal where the record's exception is over; empty where it is not."""
+    days = [party.ends(switch) for party in directory.lineage(her_id) if switch in party.switches]
+    return f"; {switch} of its record ended with {max(days)}" if days and max(days) < at.date() else ""
 
 
 def signers(directory: Directory, her_id: int, xml: Xml, at: datetime) -> Sequence[Certificate]:

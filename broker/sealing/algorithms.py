@@ -2,7 +2,9 @@
 
 The rule of the list: what we send is only what has no known weakness and every party can read. What we accept is
 wider, and ends on a date. After that date (or always, where the date lies in the past) only a written exception in the
-party's record lets it in, so that whoever still depends on it is known by name.
+party's record lets it in, so that whoever still depends on it is known by name; and each exception ends on a date too.
+
+The list is part of the program: to change it is a release, and no file of a site can widen it.
 """
 
 from collections.abc import Collection
@@ -41,12 +43,8 @@ _AES, _RSA = "2.16.840.1.101.3.4.1.", "1.2.840.113549.1.1."
 ALGORITHMS: tuple[Algorithm, ...] = (
     # Signatures and digests, XML Signature 1.1 section 6
     Algorithm(id=_MORE + "rsa-sha256", name="rsa-sha256", out=True),
-    Algorithm(id=_MORE + "rsa-sha384", name="rsa-sha384"),
-    Algorithm(id=_MORE + "rsa-sha512", name="rsa-sha512"),
     Algorithm(id=_DSIG + "rsa-sha1", name="rsa-sha1", in_until=_SHA1_END, switch="sha1-in"),
     Algorithm(id=_XMLENC + "sha256", name="sha256", out=True),
-    Algorithm(id=_MORE + "sha384", name="sha384"),
-    Algorithm(id=_XMLENC + "sha512", name="sha512"),
     Algorithm(id=_DSIG + "sha1", name="sha1", in_until=_SHA1_END, switch="sha1-in"),
     # Content encryption, RFC 3565 (AES-CBC), RFC 5084 (AES-GCM), RFC 5652 section 12 (triple DES)
     Algorithm(id=_AES + "42", name="aes256-cbc", out=True),
@@ -60,6 +58,9 @@ ALGORITHMS: tuple[Algorithm, ...] = (
     Algorithm(id=_RSA + "1", name="rsaes-pkcs1-v1_5", out=True),
     Algorithm(id=_RSA + "7", name="rsaes-oaep", out=True),
 )
+
+# An exception that its record gives no last day ends with this one.
+UNDATED_UNTIL = date(2027, 6, 30)
 
 BY_ID = {algorithm.id: algorithm for algorithm in ALGORITHMS}
 

@@ -16,6 +16,7 @@ from broker.store.rows import (
     HOLD,
     ITEM,
     MESSAGE,
+    PAYLOAD,
     SIGNAL,
     STATEMENT,
     Value,
@@ -30,6 +31,7 @@ _NEW_DELIVERY = DELIVERY.insert("settled_seq")
 _NEW_EVENT, _NEW_MESSAGE, _NEW_ENVELOPE = EVENT.insert(), MESSAGE.insert(), ENVELOPE.insert()
 _NEW_ITEM, _NEW_ATTEMPT, _NEW_SIGNAL = ITEM.insert(), ATTEMPT.insert(), SIGNAL.insert()
 _NEW_STATEMENT = STATEMENT.insert()
+_NEW_PAYLOAD = PAYLOAD.insert()
 _NEW_HOLD, _END_HOLD = HOLD.insert(), "DELETE FROM hold WHERE her = :her"
 
 # The delivery as it shall be, if it still is as it was read. The event that first told this outcome is kept.
@@ -75,6 +77,7 @@ def apply(db: sqlite3.Connection, changes: Changes, bodies: Sequence[SealedBody]
     told = [(db.execute(_NEW_EVENT, EVENT.write(event)).lastrowid, event) for event in changes.events]
     db.executemany(_NEW_BODY, ((body.id, body.size, body.wrapped, body.sealed, body.file) for body in bodies))
     db.executemany(_NEW_MESSAGE, map(MESSAGE.write, changes.messages))
+    db.executemany(_NEW_PAYLOAD, map(PAYLOAD.write, changes.payloads))
     db.executemany(_NEW_DELIVERY, (_delivery(delivery, told) for delivery in changes.deliveries))
     db.executemany(_NEW_ENVELOPE, map(ENVELOPE.write, changes.envelopes))
     db.executemany(_NEW_ITEM, map(ITEM.write, changes.new_items))

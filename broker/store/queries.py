@@ -7,6 +7,7 @@ from broker.store.rows import (
     ENVELOPE,
     HOLD,
     MESSAGE,
+    PAYLOAD,
     RECEIVED_DOCUMENT,
     SIGNAL,
     STATEMENT,
@@ -143,6 +144,12 @@ SELECT {RECEIVED_DOCUMENT} FROM message AS m LEFT JOIN item AS i ON i.message_id
 WHERE m.direction = 'in' AND m.kind = :kind AND m.sender_her = :sender_her AND m.msg_id = :msg_id
 ORDER BY m.seq LIMIT 1"""
 
+# What came beside a document, in the order of the Manifest.
+PAYLOADS = f"SELECT {PAYLOAD.of('p')} FROM payload AS p WHERE p.message_id = :message_id ORDER BY p.number"
+
+# The last envelope that an item came in.
+LAST_ENVELOPE = "SELECT eb_id FROM received WHERE item_id = :item_id ORDER BY received_at DESC LIMIT 1"
+
 ITEM_BY_ID = f"SELECT {RECEIVED_DOCUMENT} FROM item AS i JOIN message AS m ON m.id = i.message_id WHERE i.id = :id"
 
 # One page for many owners: of each no more than a page is read, up to the row that ends its own.
@@ -265,7 +272,9 @@ SELECT b.seq, b.id, b.size,
     coalesce(m.id, d.message_id, ri.message_id), coalesce(m.msg_id, dm.msg_id, rm.msg_id), d.id,
     CASE WHEN m.direction = 'out' THEN m.sender_her ELSE coalesce(i.receiver_her, e.from_her, ri.receiver_her) END
 FROM body AS b INDEXED BY body_kept
-LEFT JOIN message AS m ON m.body = b.id
+LEFT JOIN message AS bm ON bm.body = b.id
+LEFT JOIN payload AS p ON p.body = b.id
+LEFT JOIN message AS m ON m.id = coalesce(bm.id, p.message_id)
 LEFT JOIN item AS i ON i.message_id = m.id
 LEFT JOIN envelope AS e ON e.body = b.id
 LEFT JOIN delivery AS d ON d.id = e.delivery_id

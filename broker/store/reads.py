@@ -22,6 +22,7 @@ from broker.message import (
     Kind,
     Message,
     PartnerHold,
+    Payload,
     ReceivedEnvelope,
     StoredEvent,
     Work,
@@ -36,6 +37,7 @@ from broker.store.rows import (
     ENVELOPE,
     HOLD,
     MESSAGE,
+    PAYLOAD,
     STATEMENT,
     instant,
     micros,
@@ -235,6 +237,13 @@ class SqliteReads(Overview):
     async def item(self, item_id: str) -> tuple[Message, InboxItem] | None:
         found = _items(await self._readers.under_key(queries.ITEM_BY_ID, {"id": item_id}))
         return found[0] if found else None
+
+    async def payloads(self, message_id: str) -> tuple[Payload, ...]:
+        return PAYLOAD.all(await self._readers.under_key(queries.PAYLOADS, {"message_id": message_id}))
+
+    async def last_envelope(self, item_id: str) -> str | None:
+        found = await self._readers.under_key(queries.LAST_ENVELOPE, {"item_id": item_id})
+        return str(found[0][0]) if found else None
 
     async def inbox(
         self, hers: Collection[int], *, unread: bool, after: str | None, limit: int

@@ -24,6 +24,7 @@ from broker.message import (
     NewEvent,
     Owed,
     PartnerHold,
+    Payload,
     Signal,
     StoredEvent,
     Verdict,
@@ -215,6 +216,7 @@ def _read_envelope(row: Row) -> Envelope:
     decoded = {
         "digests": read_digests(row["digests"]),
         "ack_signed": bool(row["ack_signed"]),
+        "ack_requested": bool(row["ack_requested"]),
         "sync": bool(row["sync"]),
         "interval": row["interval"] * _MICROSECOND,
         "timestamp": instant(row["timestamp"]),
@@ -228,7 +230,7 @@ ENVELOPE: Table[Envelope] = Table(
     name="envelope",
     columns=(
         *("eb_id", "delivery_id", "cpa_id", "from_her", "to_her", "content_type", "body", "digests", "ack_signed"),
-        *("sync", "retries", "interval", "timestamp", "persist_until", "copies", "acknowledged_at"),
+        *("ack_requested", "sync", "retries", "interval", "timestamp", "persist_until", "copies", "acknowledged_at"),
     ),
     write=_write_envelope,
     read=_read_envelope,
@@ -277,6 +279,13 @@ ITEM: Table[InboxItem] = Table(
     ),
     write=_write_item,
     read=_read_item,
+)
+
+PAYLOAD: Table[Payload] = Table(
+    name="payload",
+    columns=("message_id", "number", "content_id", "content_type", "size", "sha256", "body"),
+    write=lambda payload: {column: getattr(payload, column) for column in PAYLOAD.columns},
+    read=lambda row: Payload(**row),
 )
 
 SIGNAL: Table[Signal] = Table(

@@ -4,6 +4,7 @@ ebMS 2.0, B.2: the MIME headers of the entity become HTTP headers, with SOAPActi
 """
 
 import asyncio
+import re
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -52,16 +53,23 @@ class _Copy:
 class HttpsCarrier:
     """A `ports.Carrier` over one shared session. Make it with `https_carrier`."""
 
-    def __init__(self, session: aiohttp.ClientSession, allow_plain: Callable[[str], bool], max_reply: int) -> None:
-        self._session, self._allow_plain, self._max_reply = session, allow_plain, max_reply
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        tls: Callable[[str], ssl.SSLContext],
+        allow_plain: Callable[[str], bool],
+        max_reply: int,
+    ) -> None:
+        self._session, self._tls, self._allow_plain, self._max_reply = session, tls, allow_plain, max_reply
 
     async def post(self, endpoint: str, *, content_type: str, body: bytes, timeout: timedelta) -> TransportReply:
         """POST an ebMS entity, following no redirect.
 
         The reply's body is cut at the limit of an envelope. Raises TransportFailed: MB-2008 (no http address),
-        MB-3217 (plain http not allowed), MB-3201 (DNS), MB-3202 (TCP), MB-3203 (TLS), MB-3220
-        to MB-3222 (the TLS certificate: out of its time, not trusted, another name), MB-3204 (time ran out before the
-        body was handed over) and MB-3205 (anything after that; only then `maybe_read`).
+        MB-3217 (plain http not allowed), MB-3201 (DNS), MB-3202 (TCP), MB-3203 (TLS), MB-3220 to MB-3223 (the TLS
+        certificate: out of its time, not trusted, another name, another key than is pinned), MB-3224 (ours is not
+        taken), MB-3204 (time ran out before the body was handed over) and MB-3205 (anything after that; only then
+        `maybe_read`).
         """
         url = self._address(endpoint)
         copy = _Copy(body)
@@ -72,7 +80,9 @@ class HttpsCarrier:
         try:
             async with (
                 asyncio.timeout(timeout.total_seconds()),
-                self._session.post(url, data=copy, headers=headers, allow_redirects=False) as response,
+                self._session.post(
+                    url, data=copy, headers=headers, allow_redirects=False, ssl=self._tls(endpoint)
+                ) as response,
             ):
                 received = await self._read(response)
                 return TransportReply(
@@ -109,18 +119,26 @@ class HttpsCarrier:
 @asynccontextmanager
 async def https_carrier(
     *,
-    tls: ssl.SSLContext | None = None,
+    tls: Callable[[str], ssl.SSLContext] | None = None,
     allow_plain: Callable[[str], bool] = loopback_only,
     max_reply: int = MAX_REPLY,
     connections: int = 100,
     user_agent: str = "digihelse-broker",
 ) -> AsyncIterator[HttpsCarrier]:
-    """Give a carrier, and close its connections in the end. `tls` is the client's context (system roots if None)."""
+    """Give a carrier, and close its connections in the end. `tls`: our context for an endpoint (system roots if None).
+
+    Connections are shared by those that go to one origin under one context.
+    """
+    if tls is None:
+        usual = ssl.create_default_context()
+
+        def tls(_endpoint: str) -> ssl.SSLContext:
+            return usual
+
     connector = aiohttp.TCPConnector(
         limit=connections,
         limit_per_host=PER_ORIGIN,
         keepalive_timeout=_KEEP_ALIVE,
-        ssl=tls or ssl.create_default_context(),
         ttl_dns_cache=30,
     )
     async with aiohttp.ClientSession(
@@ -132,11 +150,13 @@ async def https_carrier(
         raise_for_status=False,
         headers={"User-Agent": user_agent, "Accept-Encoding": "identity"},
     ) as session:
-        yield HttpsCarrier(session, allow_plain, max_reply)
+        yield HttpsCarrier(session, tls, allow_plain, max_reply)
 
 
 def _failure(error: Exception, whole: bool) -> TransportFailed:
     """The words of the error are left out: they may quote what the peer sent."""
+    if _ours_refused(error):
+        return TransportFailed("our TLS certificate is not taken, or missing", error_id="MB-3224", maybe_read=False)
     if whole:
         return TransportFailed("no complete answer to a whole copy", error_id="MB-3205", maybe_read=True)
     if isinstance(error, aiohttp.InvalidURL):
@@ -165,10 +185,30 @@ def _date(said: str) -> datetime | None:
 # The verify codes of OpenSSL (X509_V_ERR_*): not yet valid, expired; host name, e-mail and IP address mismatch.
 _OUT_OF_TIME: Final = frozenset({9, 10})
 _OTHER_NAME: Final = frozenset({62, 63, 64})
+_OTHER_KEY: Final = 0x5A1  # see lookup.client_tls: a key that the record does not pin
+
+# Alerts by which a server ends a handshake over the client's certificate (RFC 8446, 6.2). In TLS 1.3 they come after
+# our first bytes, but a server that has not ended its handshake has read none of them.
+_ALERTS: Final = re.compile(
+    r"ALERT_(?:CERTIFICATE_REQUIRED|BAD_CERTIFICATE|UNSUPPORTED_CERTIFICATE|CERTIFICATE_(?:REVOKED|EXPIRED|UNKNOWN)"
+    r"|UNKNOWN_CA|ACCESS_DENIED)"
+)
+
+
+def _ours_refused(error: BaseException | None) -> bool:
+    seen = 0
+    while error is not None and seen < 5:
+        # aiohttp's own errors are of that class, and have no reason; the one that caused them has.
+        if isinstance(error, ssl.SSLError) and _ALERTS.search(getattr(error, "reason", None) or ""):
+            return True
+        error, seen = error.__cause__ or error.__context__, seen + 1
+    return False
 
 
 def _certificate_fault(error: Exception) -> str:
     code = getattr(error, "verify_code", None)
     if code in _OUT_OF_TIME:
         return "MB-3220"
+    if code == _OTHER_KEY:
+        return "MB-3223"
     return "MB-3222" if code in _OTHER_NAME else "MB-3221"

@@ -6,6 +6,7 @@ A client knows only its own HER-ids; anything else is answered as if it were not
 import asyncio
 import base64
 from collections.abc import Awaitable, Callable, Collection
+from dataclasses import replace
 from functools import partial
 from typing import Final, TypeVar
 
@@ -132,16 +133,32 @@ class EpjDoor:
             limit=inputs.page_size(request),
         )
         found = await self._soon(look, hers, wait)
-        return _json({"items": [shapes.item(item, message) for message, item in found]})
+        items = [shapes.item(item, message, await self._doors.store.payloads(message.id)) for message, item in found]
+        return _json({"items": items})
 
     async def item(self, request: web.Request) -> web.Response:
         """Show one inbox item."""
         message, item = await self._own_item(request)
-        return _json(shapes.item(item, message))
+        return _json(shapes.item(item, message, await self._doors.store.payloads(message.id)))
 
     async def item_document(self, request: web.Request) -> web.Response:
         """Give the received document, byte for byte as the sender's system made it."""
         return await self._verbatim(*await self._own_item(request))
+
+    async def item_payload(self, request: web.Request) -> web.Response:
+        """Give what came beside the document in the same envelope, as it was once opened."""
+        number = inputs.number(request)
+        message, item = await self._own_item(request)
+        payloads = await self._doors.store.payloads(message.id)
+        payload = next((one for one in payloads if one.number == number), None)
+        if payload is None:
+            raise Unknown("no such payload")
+        digest = base64.b64encode(payload.sha256).decode()
+        return web.Response(
+            body=await self._body(replace(message, body=payload.body), item),
+            content_type="application/octet-stream",  # what the sender called it is no promise
+            headers={"Content-Digest": f"sha-256=:{digest}:"},
+        )
 
     async def stored(self, request: web.Request) -> web.Response:
         """The EPJ has stored the document (M7)."""

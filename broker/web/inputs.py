@@ -49,6 +49,11 @@ def offset(request: web.Request) -> int:
     return _number(request, "after", at_least=0, at_most=_OFFSETS, default=0)
 
 
+def number(request: web.Request) -> int:
+    """Return `number`, of a payload (1 where it is not given). Raises Stop (400)."""
+    return _number(request, "number", at_least=1, at_most=99, default=1)
+
+
 def idempotency_key(request: web.Request) -> str | None:
     """Return the client's own key of this post, without the quotes of a structured field. Raises Stop (400)."""
     given = request.headers.getall("Idempotency-Key", [])

@@ -145,13 +145,15 @@ class Operators:
         clock: Clock,
         cancels: Callable[[str, str], bool],
         closed: Callable[[], Collection[int]] | None = None,
+        exceptions: Callable[[int], list[shapes.Json]] = lambda _her: [],
     ) -> None:
         """`cancels` says of a process and its function whether that cancels a visit.
 
-        `closed` returns the counterparts whose lanes are closed for now, where a worker runs that knows.
+        `closed` returns the counterparts whose lanes are closed for now, and `exceptions` the outdated algorithms that
+        a counterpart's record lets in, with their uses, where a broker runs that knows.
         """
         self._store, self._addresses, self._now = store, addresses, clock.now
-        self._cancels, self._closed = cancels, closed
+        self._cancels, self._closed, self._exceptions = cancels, closed, exceptions
 
     async def journey(self, id: str) -> list[shapes.Json]:
         """Return every message that carries the id, each with receivers, events and attempts; at most 20."""
@@ -253,6 +255,7 @@ class Operators:
                     "lastAcknowledgedAt": _instant(contact.acknowledged_at),
                     "lastHeardAt": _instant(contact.heard_at),
                     "lane": lane,
+                    "exceptions": self._exceptions(her),
                 }
             )
         return sorted(told, key=lambda each: (-each["troubled"], -each["open"], each["herId"]))

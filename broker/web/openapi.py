@@ -46,6 +46,11 @@ _QUERY: Final[dict[str, Json]] = {
         "description": "Only for this HER-id of yours",
         "schema": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
     },
+    "number": {
+        "name": "number",
+        "description": "Which of them",
+        "schema": {"type": "integer", "minimum": 1, "maximum": 99, "default": 1},
+    },
     "after_item": {
         "name": "after",
         "description": "Only what came after the item of this id",
@@ -280,6 +285,8 @@ def _content(gives: str | None) -> Json:
             return {}
         case "xml":
             return {"content": {"application/xml": {**_BYTES, "example": _XML_EXAMPLE}}}
+        case "bytes":
+            return {"content": {"application/octet-stream": _BYTES}}
         case "text" | "html":
             return {"content": {"text/plain" if gives == "text" else "text/html": {"schema": {"type": "string"}}}}
         case "json":

@@ -48,7 +48,7 @@ class Operation:
     summary: str
     about: str
     answer: int
-    gives: str | None = None  # the shape of the answer; "xml" and "text" are bytes and text; None: no body
+    gives: str | None = None  # the shape of the answer; "xml", "bytes" and "text" are bytes and text; None: no body
     takes: str | None = None  # the shape of the body, or "xml"
     query: tuple[str, ...] = ()  # names of parameters
     headers: tuple[str, ...] = ()
@@ -202,6 +202,20 @@ OPERATIONS: Final = (
         gives="xml",
         sets=("Content-Digest",),
         problems=(_NAMED, _KEPT),
+    ),
+    Operation(
+        id="getInboxPayload",
+        method="GET",
+        path=f"{PREFIX}/inbox/{{id}}/payload",
+        handler="item_payload",
+        tag="In",
+        summary="What came beside the document",
+        about="One of the item's `payloads`, as it was once decrypted. Most items have none.",
+        query=("number",),
+        answer=200,
+        gives="bytes",
+        sets=("Content-Digest",),
+        problems=(_QUERY, _NAMED, _KEPT),
     ),
     Operation(
         id="storedInboxItem",

@@ -7,10 +7,13 @@ from pathlib import Path
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from broker import telemetry
 from broker.errors import BrokerError
 from broker.ports import Doors
+from broker.routing.findings import exceptions
 from broker.web.alarms import Alarms, alarm_routes
 from broker.web.looking import ANSWERS, Operators, Reads
+from broker.web.shapes import Json
 from broker.web.unix import bound, removed
 
 
@@ -26,7 +29,21 @@ def make_operator_app(
     def cancels(process: str, function: str) -> bool:
         return doors.processes().cancels(process, function)
 
-    operators = Operators(reads, addresses=doors.addresses, clock=doors.clock, cancels=cancels, closed=closed)
+    def exempted(her: int) -> list[Json]:
+        return [
+            {
+                "switch": each.switch,
+                "until": each.until.isoformat(),
+                "daysLeft": each.days_left,
+                "uses": telemetry.uses(each.switch.removesuffix("-in"), her),
+                "text": {"nb": each.text.nb, "en": each.text.en},
+            }
+            for each in exceptions(doors.addresses.current(), her, doors.clock.now().date())
+        ]
+
+    operators = Operators(
+        reads, addresses=doors.addresses, clock=doors.clock, cancels=cancels, closed=closed, exceptions=exempted
+    )
     return operator_app(operators, alarms)
 
 

@@ -1,4 +1,5 @@
-"""What operators do over the socket: POST /hold, /release, /retry, /close and /retention. The kernel says who they are.
+"""What operators do over the socket: POST /hold, /release, /retry, /close, /message-status and /retention. The kernel
+says who they are.
 
 Whoever holds the socket may act; that is its owner, and root. A name that sudo gives beside it is a claim, and is noted
 as one.
@@ -58,6 +59,25 @@ def add_acts(app: web.Application, doors: Doors, policy: retention.Policy) -> No
         except BrokerError as error:
             return _refused(error)
 
+    async def status(request: web.Request) -> web.Response:
+        try:
+            order = await _order(request)
+            by, id = _by(order, _peer(request)), order.get("id")
+            if not isinstance(id, str) or not id:
+                raise Unreasonable("name what it is about, once", hint="id")
+            told = await acts.message_status(id, by, doors)
+        except BrokerError as error:
+            return _refused(error)
+        return web.json_response(
+            {
+                "ebMessageId": told.eb_id,
+                "partner": told.partner,
+                "status": told.status,
+                "receivedAt": None if told.received_at is None else shapes.instant(told.received_at),
+                "signed": told.signed,
+            }
+        )
+
     async def kept(_: web.Request) -> web.Response:
         return web.json_response(await retention_report(doors.store, policy, doors.clock))
 
@@ -70,7 +90,14 @@ def add_acts(app: web.Application, doors: Doors, policy: retention.Policy) -> No
         )
 
     app.add_routes([web.post(f"/{name}", act(name)) for name in _TARGETS])
-    app.add_routes([web.post("/retention", erase), web.get("/retention", kept), web.get("/holds", held)])
+    app.add_routes(
+        [
+            web.post("/message-status", status),
+            web.post("/retention", erase),
+            web.get("/retention", kept),
+            web.get("/holds", held),
+        ]
+    )
 
 
 async def retention_report(store: retention.Looks, policy: retention.Policy, clock: Clock) -> list[Json]:

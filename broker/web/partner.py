@@ -29,7 +29,8 @@ class PartnerDoor:
     async def receive(self, request: web.Request) -> web.Response:
         """Take an envelope and answer with what stands in the store for it."""
         content_type, body = await read_body(request, request[SHARE], limit=self._limit, types=_TYPES, pace=self._pace)
-        answer = await inbound.receive(content_type, body, self._doors)
+        encoding = request.headers.get("Content-Transfer-Encoding", "")
+        answer = await inbound.receive(content_type, body, self._doors, transfer_encoding=encoding)
         headers: dict[str, str] = {}
         if answer.body:
             # ebMS 2.0, B.2.4: quotes included; some peers compare the exact string.

@@ -103,6 +103,7 @@ _ITEM = {
     "sha256": _DIGEST,
     "state": "waiting",
     "appRecOwed": True,
+    "payloads": [],
 }
 _RECEIVER = {
     "receiverHerId": 8000201,
@@ -352,6 +353,19 @@ SHAPES: Final[dict[str, Json]] = {
         sha256=_SHA256,
         state=_words(ItemStage),
         appRecOwed=_flag("The sender waits for your verdict"),
+        payloads=_list(
+            {
+                "type": "object",
+                "required": ["number", "contentType", "size", "sha256"],
+                "properties": {
+                    "number": _whole("Asks for it, in getInboxPayload", minimum=1),
+                    "contentType": _text("As the sender labelled it; that may be wrong"),
+                    "size": _whole("Bytes", minimum=0),
+                    "sha256": _SHA256,
+                },
+            },
+            "What came in the same envelope beside the document; most often nothing",
+        ),
     ),
     "Inbox": _shape("Items in the order in which they came.", {"items": [_ITEM]}, items=_list(ref("InboxItem"))),
     "Judged": _shape(

@@ -17,6 +17,7 @@ from broker.message import (
     InboxItem,
     Message,
     Owed,
+    Payload,
     StoredEvent,
     Text,
     WakeState,
@@ -162,7 +163,7 @@ def event(of: StoredEvent) -> Json:
     }
 
 
-def item(of: InboxItem, about: Message) -> Json:
+def item(of: InboxItem, about: Message, payloads: Sequence[Payload] = ()) -> Json:
     """Return one inbox item."""
     unjudged = of.stage in (ItemStage.WAITING, ItemStage.STORED)
     return {
@@ -180,6 +181,15 @@ def item(of: InboxItem, about: Message) -> Json:
         "sha256": about.sha256.hex(),
         "state": of.stage,
         "appRecOwed": about.owed is not Owed.NEVER and unjudged,
+        "payloads": [
+            {
+                "number": one.number,
+                "contentType": one.content_type,
+                "size": one.size,
+                "sha256": one.sha256.hex(),
+            }
+            for one in payloads
+        ],
     }
 
 

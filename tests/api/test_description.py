@@ -37,8 +37,8 @@ async def test_every_operation_answers_as_it_is_described(tmp_path: Path) -> Non
 def _renamed(monkeypatch: pytest.MonkeyPatch) -> None:
     item = shapes.item
 
-    def other(of: Any, about: Any) -> shapes.Json:
-        said = item(of, about)
+    def other(of: Any, about: Any, payloads: Any = ()) -> shapes.Json:
+        said = item(of, about, payloads)
         return said | {"stage": said.pop("state")}
 
     monkeypatch.setattr(shapes, "item", other)

@@ -60,15 +60,18 @@ def _partner(use: Use, valid: tuple[datetime, datetime]) -> Arrange:
 
 
 def own_certificate(use: Use, valid: tuple[datetime, datetime], folder: Path) -> Arrange:
-    """Put a real key with such a certificate into left's key folder."""
+    """Put a real key with such a certificate into left's key folder to sign with, and a good one to open with."""
 
     def arrange(at: Bench) -> None:
         keys = folder / "keys" / ORGANISATION
         keys.mkdir(parents=True)
-        pem = side_key(FJORDVIK, use).private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        (keys / "signing.pem").write_bytes(pem)
-        (keys / "signing.pem").chmod(0o600)
-        (keys / "signing.crt").write_bytes(side_certificate(FJORDVIK, use, valid).public_bytes(Encoding.PEM))
+        opens = (Use.ENCRYPT, (START - DAY, START + 300 * DAY))
+        for name, (made_for, time) in {"signing": (use, valid), "encryption": opens}.items():
+            key = side_key(FJORDVIK, made_for).private_key
+            pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+            (keys / f"{name}.pem").write_bytes(pem)
+            (keys / f"{name}.pem").chmod(0o600)
+            (keys / f"{name}.crt").write_bytes(side_certificate(FJORDVIK, made_for, time).public_bytes(Encoding.PEM))
         _own_folder(at, folder)
 
     return arrange

@@ -18,12 +18,15 @@ from cryptography.x509.oid import NameOID
 
 from broker.diagnosis.causes import MESSAGE_ERRORS
 from broker.envelope.fault import FaultCode, build_fault
+from broker.lookup.client_tls import ClientTls
 from broker.sealing.certificates import Use
+from broker.transport.https import https_carrier
 from broker.worker import Breaker, BreakerPolicy, BrokenCircuit
 from tests.causes.bench import Bench, answering, bench, refusing, request
 from tests.causes.told import Case, Told
 from tests.certificates import key_pair, rsa_key
 from tests.rig.peers import Peer, peer
+from tests.rig.tls import openssl_server
 from tests.scenario.pair import DALBYGDA, FJORDVIK, Keys, dialogue
 
 PAGE: Final = b"<!DOCTYPE html>\n<html><body><h1>Welcome to nginx!</h1></body></html>"
@@ -161,6 +164,28 @@ async def _tls(folder: Path, valid: tuple[datetime, datetime], host: str, *, tru
             return await at.sent()
 
 
+async def _other_key(folder: Path) -> Told:
+    """Right's server has another TLS key than the record pins."""
+    async with _tls_server(folder, _ALWAYS, "127.0.0.1") as (endpoint, certificate):
+        (folder / "ca.pem").write_text(certificate)
+        tls = ClientTls(ca=folder / "ca.pem")
+        async with bench(folder) as at:
+            at.organisation(endpoint=endpoint, tls_pins=frozenset({"ab" * 32}))
+            directory = at.left.addresses.current()
+            async with https_carrier(tls=lambda url: tls.of(directory, url)) as carrier:
+                at.line.carrier = carrier
+                return await at.sent()
+
+
+async def _ours_not_taken(folder: Path) -> Told:
+    """Right's server demands a certificate, and left has none."""
+    async with openssl_server(folder, "tls1_3") as endpoint:
+        client = ssl.create_default_context(cafile=str(folder / "server.crt"))
+        async with bench(folder, tls=client) as at:
+            at.towards(endpoint)
+            return await at.sent()
+
+
 async def _later(folder: Path) -> Told:
     """Right agreed to answer later, and does not."""
     async with bench(folder, sync=False) as at:
@@ -268,6 +293,8 @@ CASES: Final = (
         ball="partner",
         produce=partial(_tls, valid=_ALWAYS, host="other.example", trusted=True),
     ),
+    Case(name="a TLS key that the record does not pin", error_id="MB-3223", ball="person", produce=_other_key),
+    Case(name="our TLS certificate is not taken", error_id="MB-3224", ball="person", produce=_ours_not_taken),
     Case(name="right does not know our new key", error_id="MB-3302", ball="person", produce=_unknown_key),
     Case(name="right has no agreement with us", error_id="MB-3304", ball="person", produce=_no_agreement_there),
     Case(name="right has another agreement", error_id="MB-3305", ball="person", produce=_other_cpa),

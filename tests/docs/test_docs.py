@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from broker.cli.algorithms_command import as_markdown
+from broker.diagnosis.causes import MESSAGE_ERRORS
+from broker.lookup.profile_files import shipped_profiles
 from tests.docs import errors_page, logs_page
 from tests.docs.lifecycle_page import PAGE, renewed
 
@@ -46,3 +49,23 @@ def test_each_step_of_the_path_names_a_function_that_is_there() -> None:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
         }
         assert name.rpartition(".")[2] in defined, f"{name} is not in {file}"
+
+
+def test_the_list_of_algorithms_is_todays() -> None:
+    page = (ROOT / "docs" / "partners.md").read_text("utf-8")
+    shown = page.partition("<!-- broker algorithms --markdown -->\n\n")[2].partition("\n<!-- end -->")[0]
+    assert shown == as_markdown(), "run: broker algorithms --markdown"
+
+
+def test_the_page_on_partners_has_a_section_for_every_profile() -> None:
+    page = (ROOT / "docs" / "partners.md").read_text("utf-8")
+    assert set(re.findall(r'^`profile = "([\w-]+)"`', page, re.MULTILINE)) == set(shipped_profiles())
+
+
+def test_the_page_on_partners_gives_every_code_its_error_id() -> None:
+    page = (ROOT / "docs" / "partners.md").read_text("utf-8")
+    rows = re.findall(r"^\| (`\w+`.*?) \| (MB-[^|]*) \|", page, re.MULTILINE)
+    told = dict(
+        pair for codes, ids in rows for pair in zip(re.findall(r"`(\w+)`", codes), ids.split(", "), strict=False)
+    )
+    assert told == dict(MESSAGE_ERRORS)

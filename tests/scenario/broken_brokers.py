@@ -63,8 +63,8 @@ def _leases_outlive_us() -> Iterator[None]:
 def _answers_anew() -> Iterator[None]:
     async def again(came: Came, known: ReceivedEnvelope, doors: Doors) -> Answer:
         answer = replace(known.answer, body=known.answer.body.replace(b"</", b" </", 1))
-        event = event_of(EventKind.DUPLICATE, came)
-        return await inbound._commit(came, Changes(events=(event,), signals=inbound._later(came, doors)), answer, doors)
+        event, later = event_of(EventKind.DUPLICATE, came), inbound._later(came, answer, doors)
+        return await inbound._commit(came, Changes(events=(event,), signals=later), answer, doors)
 
     with patch.object(inbound, "_again", again):
         yield

@@ -314,7 +314,7 @@ def _descendants() -> list[Any]:
 SABOTAGES: dict[str, Callable[[], list[Any]]] = {
     "descendant-search": _descendants,
     "skip-digests": lambda: [mock.patch.object(signature, "_check_digest", return_value=None)],
-    "skip-sender-check": lambda: [mock.patch.object(inbound, "_require_sender", return_value=None)],
+    "skip-sender-check": lambda: [mock.patch.object(inbound, "require_sender", return_value=None)],
     "believe-any-certificate": lambda: [mock.patch.object(choose, "signers", _everyone)],
     "accept-unsigned-ack": lambda: [mock.patch.object(signals, "check_acknowledgment", _without_signature)],
     "accept-any-digests": lambda: [mock.patch.object(signals, "check_acknowledgment", _any_digests)],

@@ -22,7 +22,7 @@ from unittest import mock
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from broker import inbound, telemetry
+from broker import inbound, opening, telemetry
 from broker.diagnosis import CAUSES, causes
 from broker.envelope.signature import sign_document
 from broker.errors import NotTrusted, Refused
@@ -293,15 +293,15 @@ def _open_first(came: Any) -> Any:
     """Decrypt before the signature is looked at."""
     doors = _open_first.doors  # type: ignore[attr-defined] # set below
     try:
-        inbound._decrypt(came, doors)
+        opening._decrypt_all(came, doors)
     except Refused as why:
         raise NotTrusted(why.why) from None
     return _VERIFY(came)
 
 
-async def _remember_doors(content_type: str, body: bytes, doors: Any) -> Answer:
+async def _remember_doors(content_type: str, body: bytes, transfer_encoding: str, doors: Any) -> Answer:
     _open_first.doors = doors  # type: ignore[attr-defined] # read above
-    return await _RECEIVE(content_type, body, doors)
+    return await _RECEIVE(content_type, body, transfer_encoding, doors)
 
 
 _VERIFY, _RECEIVE = inbound._verify, inbound._receive

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.timeout(240)
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs" / "integrating.md"
 OPERATING = ROOT / "docs" / "operating.md"
+PARTNERS = ROOT / "docs" / "partners.md"
 CASES = make_cases(SystemRandomness().id, SystemClock().now())
 
 
@@ -91,7 +92,11 @@ def test_the_lines_to_try_work_when_pasted(staying: Staying) -> None:
     assert '"stopPoint"' in pasted.stdout
 
 
-@pytest.mark.parametrize(("guide", "least", "shown"), [(GUIDE, 12, 10), (OPERATING, 12, 10)], ids=["epj", "operator"])
+@pytest.mark.parametrize(
+    ("guide", "least", "shown"),
+    [(GUIDE, 12, 10), (OPERATING, 12, 10), (PARTNERS, 7, 5)],
+    ids=["epj", "operator", "partners"],
+)
 def test_every_command_of_the_guide_runs_and_says_what_the_guide_shows(
     staying: Staying, guide: Path, least: int, shown: int
 ) -> None:

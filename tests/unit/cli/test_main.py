@@ -46,8 +46,10 @@ def test_all_commands_are_there() -> None:
         ("check",),
         ("backup",),
         ("restore",),
-        *((name,) for name in ("hold", "release", "retry", "close", "retention")),
+        *((name,) for name in ("hold", "release", "retry", "close", "message-status", "retention")),
         ("webhooks",),
+        ("ping",),
+        ("algorithms",),
     }
 
 

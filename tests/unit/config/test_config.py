@@ -304,14 +304,14 @@ def test_a_file_that_is_not_toml_is_named(tmp_path: Path, content: bytes, words:
         load(tmp_path / "absent.toml")
 
 
-def test_client_certificates_are_asked_for_at_the_epjs_door_alone_and_in_tls(tmp_path: Path) -> None:
-    tls = '\nport = 8080\ncertificate = "epj.crt"\nkey = "epj.key"\nclient_ca = "clients.pem"'
-    settings = read(tmp_path, GOOD.replace("\nport = 8080", tls))
-    assert settings.epj.client_ca == tmp_path / "clients.pem"
+@pytest.mark.parametrize(("door", "port"), [("epj", "\nport = 8080"), ("partner", "\nport = 8443")])
+def test_client_certificates_are_asked_for_in_tls_alone(door: str, port: str, tmp_path: Path) -> None:
+    good = GOOD.replace('\ncertificate = "tls.crt"\nkey = "tls.key"', "").replace("0.0.0.0", "127.0.0.1")
+    files = '\ncertificate = "door.crt"\nkey = "door.key"\nclient_ca = "clients.pem"'
+    settings = read(tmp_path, good.replace(port, port + files))
+    assert getattr(settings, door).client_ca == tmp_path / "clients.pem"
     with pytest.raises(Misconfigured, match="client_ca together with certificate and key"):
-        read(tmp_path, GOOD.replace("\nport = 8080", '\nport = 8080\nclient_ca = "clients.pem"'))
-    with pytest.raises(Misconfigured, match="no setting has this name"):
-        read(tmp_path, GOOD.replace("\nport = 8443", '\nport = 8443\nclient_ca = "clients.pem"'))
+        read(tmp_path, good.replace(port, f'{port}\nclient_ca = "clients.pem"'))
 
 
 def test_the_passphrases_stand_in_a_file_that_others_can_not_read(tmp_path: Path) -> None:

@@ -169,13 +169,22 @@ def test_a_partner_without_certificates_is_named_once_and_one_without_an_agreeme
 
 
 def test_the_doors_certificates_are_forecast_too() -> None:
-    doors = {"epj": ("tls.crt", certificate(-10, 6, Use.SIGN)), "partner": ("web.crt", certificate(-10, 90, Use.SIGN))}
+    doors = {
+        "epj": ("tls.crt", certificate(-10, 6, Use.SIGN)),
+        "partner": ("web.crt", certificate(-10, 90, Use.SIGN)),
+        "tls": ("client.crt", certificate(-10, 100, Use.SIGN)),
+    }
     found = [
         each
         for each in forecast([own(generation(-1, 500))], partners(), doors=doors, at=NOW)
         if each.purpose is Purpose.TLS
     ]
-    assert [(each.holder, each.level) for each in found] == [("[epj]", Level.URGENT), ("[partner]", Level.FINE)]
+    assert [(each.holder, each.level) for each in found] == [
+        ("[epj]", Level.URGENT),
+        ("[partner]", Level.FINE),
+        ("[tls]", Level.FINE),
+    ]
+    assert found[2].fails.en == "partners that demand a client certificate do not let us in"
     assert "EPJ" in found[0].fails.en
 
 

@@ -14,7 +14,7 @@ from broker.envelope.signature import Verified, sign_envelope, verify_envelope
 from broker.errors import Inconsistent, NotTrusted, Refused
 from broker.message import Digest
 from broker.message import Envelope as Sent
-from broker.receipts.acknowledgment import build_acknowledgment, check_acknowledgment, digests
+from broker.receipts.acknowledgment import SignalForm, build_acknowledgment, check_acknowledgment, digests
 from tests.oracles.xmldsig_engines import OTHER, OURS
 from tests.unit.envelope.envelopes import USER
 
@@ -78,7 +78,7 @@ def test_our_answer_says_what_it_must() -> None:
 
 def test_the_form_of_his_1037_has_no_reference_in_message_data() -> None:
     bare = build_acknowledgment(
-        USER.header, RECEIVED.references, message_id="a-1", timestamp=AT, ref_in_message_data=False
+        USER.header, RECEIVED.references, message_id="a-1", timestamp=AT, form=SignalForm(reference=False)
     )
     assert bare.header.ref_to_message_id is None
     check_acknowledgment(*arrived(bare), SENT)

@@ -4,6 +4,7 @@ from datetime import date
 
 import pytest
 
+from broker.envelope.signature import WITH_SHA1
 from broker.message import Direction
 from broker.sealing.algorithms import ALGORITHMS, BY_ID, allowed
 from broker.sealing.cms import Cipher, KeyTransport
@@ -32,6 +33,11 @@ def test_we_send_nothing_that_ends() -> None:
         "rsaes-oaep",
     }
     assert not [a for a in ALGORITHMS if a.out and a.in_until]
+
+
+def test_the_list_promises_no_signature_that_we_can_not_read() -> None:
+    listed = {algorithm.id for algorithm in ALGORITHMS if "://" in algorithm.id}
+    assert listed == WITH_SHA1.signature_methods | WITH_SHA1.digest_methods
 
 
 @pytest.mark.parametrize("name", [*Cipher, *KeyTransport])

@@ -204,6 +204,7 @@ def test_the_typed_functions_write_their_line_and_their_metric(lines: io.StringI
     telemetry.answered(door="epj", route="/api/v1/messages", status=202, seconds=0.01)
     telemetry.holding(10)
     telemetry.outdated("sha1", party=THEIRS)
+    telemetry.pong(party=THEIRS, eb_id="e@x")
     telemetry.alert_sent("mail", count=1)
     telemetry.alert_failed("webhook", why="HTTP 500")
     telemetry.written("changes", seconds=0.01)
@@ -221,6 +222,7 @@ def test_the_typed_functions_write_their_line_and_their_metric(lines: io.StringI
         "inbound.refused",
         "inbound.postponed",
         "algorithm.outdated",
+        "inbound.pong",
         "alert.sent",
         "alert.failed",
     ]

@@ -159,7 +159,7 @@ async def test_a_certificate_that_we_do_not_trust_and_the_same_one_trusted(tmp_p
     server, client = contexts(tmp_path)
     async with peer(_answer(b"HTTP/1.1 204 No Content\r\n\r\n"), server) as endpoint:
         assert await _fails(endpoint) == ("MB-3221", False)
-        async with https_carrier(tls=client) as carrier:
+        async with https_carrier(tls=lambda _: client) as carrier:
             assert (await _post(carrier, endpoint)).status == 204
 
 

@@ -145,7 +145,7 @@ async def rig(
 def story(answer: object) -> Callable[..., Awaitable[Any]]:
     """Return a story that gives `answer`, or raises it; the arguments of its calls stand in `.calls`."""
 
-    async def told(*arguments: object) -> object:
+    async def told(*arguments: object, **_named: object) -> object:
         told.calls.append(arguments)  # type: ignore[attr-defined]  # set below
         if isinstance(answer, BaseException):
             raise answer

@@ -320,6 +320,7 @@ async def test_the_inbox_lists_what_came_page_by_page(doors: Rig) -> None:
             "sha256": sha256(DOCUMENT).hexdigest(),
             "state": "waiting",
             "appRecOwed": True,
+            "payloads": [],
         }
     ]
     assert (await doors.ask("GET", "/api/v1/inbox", token=OTHER_TOKEN)).json() == {"items": []}
