@@ -111,3 +111,8 @@ mutants: setup system
 .PHONY: interop
 interop: setup system
 	$(BIN)/python -m tests.interop.java_cases
+
+# Every chain of certificates with its verdict; SABOTAGE=name for a planted fault.
+.PHONY: trust
+trust: setup
+	$(BIN)/python -m tests.trust

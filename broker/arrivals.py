@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 
+from cryptography.x509 import Certificate
+
 from broker import effects, progress
 from broker.diagnosis import causes
 from broker.envelope import ebms, mime
@@ -54,6 +56,7 @@ class Came:
     function: Function | None
     directory: Directory
     at: datetime
+    signer: Certificate | None = None  # by whose key the envelope is signed, once that holds
 
     @property
     def eb_id(self) -> str:

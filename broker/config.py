@@ -36,6 +36,7 @@ from broker.config_tables import (
     Retention,
     Timeouts,
     Tls,
+    TrustByPath,
     Webhooks,
     Workers,
     wrong,
@@ -85,6 +86,7 @@ class Settings(BaseSettings):
     alerts: Alerts = Alerts()
     retention: Retention = Retention()
     webhooks: Webhooks = Webhooks()
+    trust: TrustByPath = TrustByPath()
     reload: Duration = timedelta(seconds=5)  # how often records, processes, keys and clients are looked at
     log: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -261,6 +263,12 @@ def _beside(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(table := values.get("alerts"), dict):
         files = ("smtp_password", "webhook_secret")
         placed["alerts"] = {key: at(value) if key in files else value for key, value in table.items()}
+    if isinstance(table := values.get("trust"), dict):
+        placed["trust"] = table | {
+            key: [at(one) for one in table[key]]
+            for key in ("roots", "intermediates")
+            if isinstance(table.get(key), list)
+        }
     if isinstance(hooks := values.get("webhooks"), dict) and isinstance(hooks.get("to"), list):
         placed["webhooks"] = hooks | {"to": [_secret_beside(each, at) for each in hooks["to"]]}
     return placed
@@ -354,6 +362,7 @@ def _known_keys(steps: tuple[int | str, ...]) -> set[str]:
         "timeouts": Timeouts,
         "limits": Limits,
         "alerts": Alerts,
+        "trust": TrustByPath,
     }
     head = str(steps[0])
     if len(steps) == 1 or head not in tables:

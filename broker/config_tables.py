@@ -236,6 +236,17 @@ class Retention(Part):
     every: Duration = timedelta(hours=1)
 
 
+class TrustByPath(Part):
+    """What certificates of parties that are trusted by path must lead to, and how their revocation is asked for."""
+
+    roots: tuple[FilePath, ...] = ()  # files in PEM form, or folders of such
+    intermediates: tuple[FilePath, ...] = ()
+    revocation_hosts: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$")], ...] = ()
+    networks: tuple[Annotated[str, BeforeValidator(_network)], ...] = ()  # that are not public, and may be asked
+    timeout: Duration = timedelta(seconds=5)
+    longest: Duration = timedelta(hours=24)  # that an answer is relied on, whatever its nextUpdate says
+
+
 class Webhook(Part):
     """Where one client wants to be woken."""
 

@@ -18,6 +18,7 @@ from broker.config_tables import Listener
 from broker.errors import Misconfigured, StoreBroken
 from broker.housekeeping import keep_house
 from broker.lookup.address_files import AddressFiles
+from broker.lookup.anchors import read_anchors
 from broker.lookup.client_tls import ClientTls
 from broker.lookup.clients_file import ClientsFile
 from broker.lookup.clock import SystemClock
@@ -26,6 +27,7 @@ from broker.lookup.door_tls import DoorTls
 from broker.lookup.key_files import KeyFiles
 from broker.lookup.process_files import ProcessFiles
 from broker.lookup.randomness import SystemRandomness
+from broker.lookup.revocation import RevocationServices, hosts_of
 from broker.lookup.schemas import ThreadSchemas, schema_files
 from broker.lookup.shipped import shipped
 from broker.lookup.site_key import site_key
@@ -39,6 +41,7 @@ from broker.routing.choose import plain_http_allowed
 from broker.store.sqlite import open_store
 from broker.transport.alert_mail import Mail
 from broker.transport.alert_webhook import Webhook
+from broker.transport.fetch import http_fetch
 from broker.transport.https import https_carrier
 from broker.transport.partner_clocks import PartnerClocks
 from broker.transport.webhooks import Target, Webhooks, webhook_session
@@ -98,7 +101,8 @@ async def _run(
             broken.set_result(error)
 
     clock, notifier, told = SystemClock(), Notifier(os.environ), telling(settings)
-    addresses = AddressFiles(settings.addresses)
+    anchors = read_anchors(settings.trust.roots, settings.trust.intermediates)
+    addresses = AddressFiles(settings.addresses, anchors)
     processes = ProcessFiles(settings.processes)
     keys = KeyFiles(settings.keys, settings.hosted, passphrase=passphrase(settings))
     clients = ClientsFile(settings.clients)
@@ -135,6 +139,14 @@ async def _run(
         back_off=BackOff(first=settings.back_off.first, most=settings.back_off.most),
     )
     bell.listeners.append(webhooks.heard)
+    fetch = await stack.enter_async_context(
+        http_fetch(
+            hosts=settings.trust.revocation_hosts or hosts_of(anchors),
+            networks=tuple(ip_network(each) for each in settings.trust.networks),
+            timeout=settings.trust.timeout,
+        )
+    )
+    revocation = RevocationServices(fetch, clock=clock, longest=settings.trust.longest)
     wake = asyncio.Event()
     doors = Doors(
         site=site(settings, software=SOFTWARE, version=__version__),
@@ -147,6 +159,7 @@ async def _run(
         keys=keys,
         clock=clock,
         randomness=SystemRandomness(),
+        revocation=revocation,
         cpu=cpu,
         wake=wake.set,
     )
@@ -183,6 +196,7 @@ async def _run(
         files=(addresses, processes, keys, clients),
         offsets=clocks.offsets,
         rests=breaker.rests,
+        silent_services=revocation.silent,
     )
     room, pace = Room(settings.limits.in_flight), Pace(idle=settings.timeouts.read.total_seconds())
     async with asyncio.TaskGroup() as tasks:

@@ -6,7 +6,8 @@
      │   ├─ NotTrusted, CannotOpen          (SecurityFailure: answered without detail)
      │   └─ DocumentRefused                 (AppRec code; carries every fault found)
      ├─ Postponed          the world is wrong; the same message may pass later
-     │   └─ Unaddressable, PartnerUnusable, OwnKeyUnusable, TransportFailed, LaneClosed, StoreBusy, SenderHeld
+     │   └─ Unaddressable, PartnerUnusable, OwnKeyUnusable, RevocationUnknown, TransportFailed, LaneClosed, StoreBusy,
+     │       SenderHeld
      ├─ Denied, Conflict, KeyReused, Unknown
      │                     what an API client may not do, may not repeat otherwise, or may not know of
      ├─ StoreBroken        nothing is certain any more: the process must end
@@ -115,6 +116,10 @@ class Unaddressable(Postponed):
 
 class PartnerUnusable(Postponed):
     """The partner's certificate can't be used: expired, not yet valid, wrong usage, or none."""
+
+
+class RevocationUnknown(Postponed):
+    """Nobody who may say it could say whether a certificate is revoked: the service is down, or does not know."""
 
 
 class OwnKeyUnusable(Postponed):

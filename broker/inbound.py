@@ -8,6 +8,8 @@ from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
 
+from cryptography.x509 import Certificate
+
 from broker import effects, questions, telemetry
 from broker.arrivals import Came, apprec_came, document_came, event_of, policy_of
 from broker.diagnosis import causes
@@ -48,11 +50,12 @@ from broker.receipts.acknowledgment import SignalForm, build_acknowledgment, dig
 from broker.receipts.message_error import build_message_error
 from broker.receipts.signals import check_signal
 from broker.retry import back_off
-from broker.routing import choose
+from broker.routing import choose, trust
 from broker.routing.party import Agreement, Directory
 from broker.routing.profile import DEFAULT, Profile
-from broker.routing.trust import require_organisation, signature_policy
+from broker.routing.trust import signature_policy
 from broker.sealing.keys import KeyPair
+from broker.trusted import kept, trust_signer
 
 RACES = 8
 # What is told why it is not taken; all else is a signal, or nothing that the MSH has.
@@ -124,8 +127,8 @@ async def _receive(content_type: str, body: bytes, transfer_encoding: str, doors
         return await _refuse(came, why, EventKind.INBOUND_REJECTED, doors)
     try:
         await doors.cpu(refuse_xml_encryption, came.parts)  # its signature, over the plaintext, would tell nothing
-        verified = await doors.cpu(_verify, came)
-        return await _opened(came, verified, doors)
+        verified, path = await doors.cpu(_verify, came)
+        return await _opened(replace(came, signer=verified.certificate if verified else None), verified, path, doors)
     except CannotOpen as why:
         held = doors.holds.until(came.from_her, came.at) is not None  # it was the one too many
         return await _refuse(came, why, EventKind.SECURITY, doors, error_id=causes.SENDER_HELD if held else None)
@@ -213,25 +216,25 @@ def _require_wish(envelope: ebms.Envelope, agreement: Agreement) -> None:
         )
 
 
-def _verify(came: Came) -> Verified | None:
-    """Authenticate: a signature over every part, by a certificate that the sender's record pins.
+def _verify(came: Came) -> tuple[Verified | None, tuple[Certificate, ...]]:
+    """Authenticate: a signature over every part, by a certificate that the sender's record pins, or that has a path to
+    a root and names the sender's organisation. Returns the path too; () where it is pinned.
 
-    None where none is agreed and none is there. One that is there must hold, whatever is agreed: a broken one is no
-    better than what it was meant to keep out.
+    None where no signature is agreed and none is there. One that is there must hold, whatever is agreed: a broken one
+    is no better than what it was meant to keep out.
     """
     if not came.agreement.signed and not is_signed(came.xml):
-        return None
+        return None, ()
     verified = verify_envelope(
         came.xml,
         {part.content_id: part.body for part in came.parts},
-        trusted=choose.signers(came.directory, came.from_her, came.at),
+        trusted=trust.signers(came.directory, came.from_her, came.xml, came.at),
         policy=signature_policy(came.directory, came.from_her, came.at),
     )
-    require_organisation(came.directory, verified.certificate, came.from_her)
-    return verified
+    return verified, trust.path_of(came.directory, came.from_her, verified, came.at)
 
 
-async def _opened(came: Came, verified: Verified | None, doors: Doors) -> Answer:
+async def _opened(came: Came, verified: Verified | None, path: tuple[Certificate, ...], doors: Doors) -> Answer:
     """Signature and sender hold. Tell a duplicate, open, look into the document, and commit what follows."""
     # Without a signature the bytes of the parts are all there is to tell a duplicate from another message by.
     key_digests = digests(verified.references) if verified else _digests_of(came.parts)
@@ -245,6 +248,8 @@ async def _opened(came: Came, verified: Verified | None, doors: Doors) -> Answer
         if _same(known.digests, key_digests):
             return await _again(came, known, doors)
         raise NotTrusted("another content under a known eb:MessageId")
+    # By our time of receipt: whoever stole a key chooses the Timestamp.
+    said = await doors.revocation.require_good(path, came.at) if path else ()
     key = doors.keys.signing(came.to_her, came.at)
     opened, answer = await doors.cpu(_look_into, came, verified, key, doors)
     received = ReceivedEnvelope(
@@ -261,10 +266,14 @@ async def _opened(came: Came, verified: Verified | None, doors: Doors) -> Answer
         changes = await apprec_came(came, opened.judged, opened.document, doors)
     else:
         changes = await document_came(came, opened.judged, opened.document, opened.others, doors)
-    later = _later(came, answer, doors)
+    statements, responses = await kept(said, received.evidence, doors)
     received = replace(received, item_id=next((event.item_id for event in changes.events if event.item_id), None))
     changes = replace(
-        changes, received=received, bodies=(*changes.bodies, evidence), signals=(*changes.signals, *later)
+        changes,
+        received=received,
+        statements=statements,
+        bodies=(*changes.bodies, evidence, *responses),
+        signals=(*changes.signals, *_later(came, answer, doors)),
     )
     return await _commit(came, changes, answer, doors)
 
@@ -403,10 +412,11 @@ async def _signal(came: Came, doors: Doors) -> Answer:
             came.envelope,
             came.xml,
             sent=sent,
-            trusted=choose.signers(came.directory, sent.to_her, came.at),
+            trusted=lambda xml: trust.signers(came.directory, sent.to_her, xml, came.at),
             policy=signature_policy(came.directory, sent.to_her, came.at),
             channel_trusted=False,
         )
+        await trust_signer(signal.verified, came.directory, sent.to_her, came.at, doors)
     except Refused as why:
         event = effects.event(
             EventKind.SECURITY, work, came.at, why=why.why, error_id=causes.ACKNOWLEDGMENT_NOT_TRUSTED

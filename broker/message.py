@@ -315,6 +315,28 @@ class ReceivedEnvelope:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """What a revocation service said of one certificate: the response as it came, and when we fetched it."""
+
+    certificate: str  # SHA-256 in hex
+    source: str  # "ocsp" or "crl"
+    fetched_at: datetime
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptStatement:
+    """A statement that an incoming envelope was judged by. Many envelopes may share one body: a CRL holds for a day."""
+
+    evidence: str  # body id of the envelope's own evidence
+    certificate: str
+    source: str
+    fetched_at: datetime
+    sha256: bytes  # of the response
+    body: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Signal:
     """An Acknowledgment or MessageError that goes as a POST of its own, from committed bytes."""
 
@@ -435,6 +457,7 @@ class Changes:
     signals: tuple[Signal, ...] = ()  # new ones
     signalled: tuple[Signal, ...] = ()  # known ones, as they shall be
     received: ReceivedEnvelope | None = None
+    statements: tuple[KeptStatement, ...] = ()  # on whose word the signer of `received` was not revoked
     holds: tuple[PartnerHold, ...] = ()  # new ones
     unheld: tuple[int, ...] = ()  # counterparts whose hold ends
 

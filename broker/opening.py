@@ -3,7 +3,10 @@
 Signature and sender are looked at by now. From here until the document names its sender every fault is the one fault.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+
+from cryptography.x509 import Certificate
 
 from broker import telemetry
 from broker.arrivals import Came
@@ -15,7 +18,7 @@ from broker.errors import CannotOpen, MimeProblem, NotTrusted, SenderHeld
 from broker.message import Direction, PartyRef
 from broker.ports import Doors
 from broker.routing import choose
-from broker.routing.party import Switch
+from broker.routing.party import Switch, Trust
 from broker.routing.trust import ended, signature_policy
 from broker.sealing import cms
 from broker.sealing.algorithms import allowed
@@ -138,7 +141,9 @@ def _own_signature(came: Came, content: bytes, judged: Judged) -> Judged:
     agreed = judged.process is not None and judged.process.sign_document
     try:
         if agreed:
-            trusted = choose.signers(came.directory, came.from_her, came.at)
+            trusted: Sequence[Certificate] = choose.signers(came.directory, came.from_her, came.at)
+            if came.directory.trust(came.from_her) is Trust.PATH:  # the one whose path and revocation were judged
+                trusted = (came.signer,) if came.signer else ()
             verify_document(xml, trusted=trusted, policy=signature_policy(came.directory, came.from_her, came.at))
         else:
             verify_document(xml, trusted=None, policy=WITH_SHA1)

@@ -20,6 +20,7 @@ from broker.errors import (
     OwnKeyUnusable,
     Postponed,
     Refused,
+    RevocationUnknown,
     StoreBusy,
     TransportFailed,
 )
@@ -39,13 +40,14 @@ from broker.receipts.acknowledgment import digests
 from broker.receipts.no_signal import NoSignal, what_came
 from broker.receipts.signals import read_signal
 from broker.retry import ReceiptStep
-from broker.routing import choose
+from broker.routing import choose, trust
 from broker.routing.choose import Route
 from broker.routing.party import Directory
 from broker.routing.trust import signature_policy
 from broker.sealing import cms
 from broker.sealing.keys import KeyPair
 from broker.tries import Change, acknowledged, clock_policy, copy_sent, refused, taken, try_failed
+from broker.trusted import trust_receiver, trust_signer
 
 # A write that lost its race is decided anew; more than a few losses in a row mean a fault of ours.
 RACES = 8
@@ -140,6 +142,7 @@ async def seal(work: Work, doors: Doors) -> Work | None:
             receiver=delivery.receiver_her,
             now=now,
         )
+        await trust_receiver(way, delivery.receiver_her, now, doors)
         addressed = True
         key = doors.keys.signing(message.sender_her, now)
         document = await doors.store.body(message.body)
@@ -364,16 +367,20 @@ async def _judge_reply(
         cause = causes.NO_SIGNAL if envelope.sync else causes.ACKNOWLEDGMENT_AWAITED
         return copy_sent(cause, status, started, endpoint, doors)
     try:
+        now = doors.clock.now()
         signal = await doors.cpu(
             read_signal,
             reply.content_type,
             reply.body,
             sent=envelope,
-            trusted=choose.signers(directory, envelope.to_her, doors.clock.now()),
-            policy=signature_policy(directory, envelope.to_her, doors.clock.now()),
+            trusted=lambda xml: trust.signers(directory, envelope.to_her, xml, now),
+            policy=signature_policy(directory, envelope.to_her, now),
             # An unsigned MessageError counts in the answer of a peer whose TLS certificate we checked.
             channel_trusted=endpoint.startswith("https:") and directory.profile(envelope.to_her).unsigned_errors,
         )
+        await trust_signer(signal.verified, directory, envelope.to_her, now, doors)
+    except RevocationUnknown as why:  # the peer gives its recorded answer again to our next copy
+        return copy_sent(why.error_id, status, started, endpoint, doors)
     except (NotTrusted, Inconsistent) as why:
         telemetry.signal_refused(work.message.id, envelope.eb_id, why)
         return copy_sent(causes.ACKNOWLEDGMENT_NOT_TRUSTED, status, started, endpoint, doors, forged=why.why)

@@ -18,6 +18,7 @@ from broker.message import (
     Envelope,
     EventKind,
     InboxItem,
+    KeptStatement,
     Kind,
     Message,
     NewEvent,
@@ -25,6 +26,7 @@ from broker.message import (
     Payload,
     ReceivedEnvelope,
     Signal,
+    Statement,
     StoredEvent,
     WakeState,
     Work,
@@ -32,6 +34,8 @@ from broker.message import (
 from broker.retry import BackOff
 
 if TYPE_CHECKING:  # they load the libraries of XML and cryptography, which the command line can do without
+    from cryptography.x509 import Certificate
+
     from broker.routing.party import Directory
     from broker.routing.process import Processes
     from broker.sealing.keys import KeyPair
@@ -152,6 +156,12 @@ class Store(Protocol):
     async def received(self, *, from_her: int, cpa_id: str, eb_id: str) -> ReceivedEnvelope | None:
         """Return an acknowledged incoming envelope by its first key."""
 
+    async def statement(self, sha256: bytes) -> str | None:
+        """Return the body that holds the response of this digest, or None where there is none, or it is erased."""
+
+    async def statements(self, message_id: str) -> tuple[KeptStatement, ...]:
+        """Return what revocation services said of those who signed the envelopes of a message that came in."""
+
     async def inbound(
         self, *, sender_her: int, msg_id: str, kind: Kind = Kind.DOCUMENT
     ) -> tuple[Message, InboxItem | None] | None:
@@ -266,6 +276,16 @@ class Keys(Protocol):
         """Return every key that may open what was sealed for `her_id`, newest first."""
 
 
+class Revocation(Protocol):
+    """The services that say which certificates are revoked."""
+
+    async def require_good(self, path: "tuple[Certificate, ...]", at: datetime) -> tuple[Statement, ...]:
+        """Return what was said of each certificate of a path but its root: none was revoked at `at`.
+
+        Raises NotTrusted where one was, RevocationUnknown where nobody could say.
+        """
+
+
 class Clock(Protocol):
     """The time of day."""
 
@@ -326,6 +346,7 @@ class Doors:
     keys: Keys
     clock: Clock
     randomness: Randomness
+    revocation: Revocation
     cpu: Cpu
     wake: Callable[[], None]  # tells the worker that something may be due
     holds: Holds = field(default_factory=Holds)  # whose ciphertexts are not opened for now

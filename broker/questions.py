@@ -12,7 +12,7 @@ from broker.arrivals import Came, event_of
 from broker.envelope import ebms, mime
 from broker.envelope.ebms_build import build
 from broker.envelope.ebms_parse import parse as parse_envelope
-from broker.envelope.signature import is_signed, sign_envelope, verify_envelope
+from broker.envelope.signature import Verified, is_signed, sign_envelope, verify_envelope
 from broker.envelope.xml import MB, Xml, parse
 from broker.errors import Inconsistent, NotTrusted, Refused
 from broker.lifecycle import ItemStage
@@ -20,10 +20,11 @@ from broker.message import Answer, Changes, EventKind, NewBody, Signal, Work
 from broker.message import Envelope as Sent
 from broker.ports import BodyDamaged, Doors
 from broker.receipts.acknowledgment import answer_header, check_about
-from broker.routing import choose
+from broker.routing import choose, trust
 from broker.routing.party import Directory
 from broker.routing.profile import DEFAULT, Profile
 from broker.routing.trust import signature_policy
+from broker.trusted import trust_signer
 
 _TYPE: Final = "text/xml; charset=UTF-8"
 
@@ -44,7 +45,7 @@ async def answer(came: Came, doors: Doors) -> Answer:
     else:
         kind = EventKind.PARTNER_ASKED
         try:
-            signed = await doors.cpu(_holds, came.xml, came.directory, came.from_her, came.at)
+            signed = await _holds(came.xml, came.directory, came.from_her, came.at, doors)
             status = await _status(came, doors)
         except NotTrusted as why:
             telemetry.inbound_refused(code=why.code, why=why.why, location=why.location)
@@ -116,12 +117,19 @@ async def _status(came: Came, doors: Doors) -> ebms.StatusResponse:
     return ebms.StatusResponse(ref_to_message_id=eb_id, status=status, timestamp=known.received_at)
 
 
-def _holds(xml: Xml, directory: Directory, her: int, at: datetime) -> bool:
-    """Say whether an envelope without parts is signed. Raises NotTrusted where it is, and does not hold."""
+async def _holds(xml: Xml, directory: Directory, her: int, at: datetime, doors: Doors) -> bool:
+    """Say whether an envelope without parts is signed.
+
+    Raises NotTrusted where it is, and does not hold, RevocationUnknown where nobody says whether it does.
+    """
     if not is_signed(xml):
         return False
-    trusted = choose.signers(directory, her, at)
-    verify_envelope(xml, {}, trusted=trusted, policy=signature_policy(directory, her, at))
+
+    def verify() -> Verified:
+        trusted = trust.signers(directory, her, xml, at)
+        return verify_envelope(xml, {}, trusted=trusted, policy=signature_policy(directory, her, at))
+
+    await trust_signer(await doors.cpu(verify), directory, her, at, doors)
     return True
 
 
@@ -204,7 +212,7 @@ async def _take(envelope: ebms.Envelope, xml: Xml, work: Work, sent: Sent, direc
         raise Inconsistent("a StatusResponse about another message", location="//Body/StatusResponse/RefToMessageId")
     # MessageData refers to the question, and that is not kept: parties and agreement are what must be right.
     check_about(replace(envelope.header, ref_to_message_id=None), sent)
-    signed = await doors.cpu(_holds, xml, directory, sent.to_her, at)
+    signed = await _holds(xml, directory, sent.to_her, at, doors)
     why = "signed" if signed else "not signed: it proves nothing"
     event = effects.event(EventKind.STATUS_TOLD, work, at, eb_id=sent.eb_id, codes=(response.status,), why=why)
     await _write(Changes(events=(event,)), doors)

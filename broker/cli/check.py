@@ -15,11 +15,14 @@ from broker.cli.words import Language, say
 from broker.config import Settings
 from broker.errors import Misconfigured, Unaddressable
 from broker.lookup.address_files import AddressFiles
+from broker.lookup.anchors import read_anchors
 from broker.lookup.clock import SystemClock
 from broker.lookup.process_files import ProcessFiles
 from broker.lookup.shipped import shipped
+from broker.routing.choose import CERTIFICATE_NOT_TRUSTED
 from broker.routing.findings import Finding, assumed_ours, findings
 from broker.routing.party import Directory, Party
+from broker.sealing.paths import Anchors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,19 +37,20 @@ class Checked:
     @classmethod
     def of_folder(cls, folder: Path) -> "Checked":
         """Check a folder by itself, with the processes that come with the broker."""
-        return cls._of(folder, shipped("processes"), None)
+        return cls._of(folder, shipped("processes"), None, None)
 
     @classmethod
     def of_settings(cls, settings: Settings) -> "Checked":
-        """Check the folder of a broker, knowing who is hosted. Raises Misconfigured for its process files."""
-        return cls._of(settings.addresses, settings.processes, frozenset(settings.hosted))
+        """Check the folder of a broker, knowing who is hosted. Raises Misconfigured for process files and roots."""
+        anchors = read_anchors(settings.trust.roots, settings.trust.intermediates)
+        return cls._of(settings.addresses, settings.processes, frozenset(settings.hosted), anchors)
 
     @classmethod
-    def _of(cls, folder: Path, processes: Path, ours: frozenset[int] | None) -> "Checked":
+    def _of(cls, folder: Path, processes: Path, ours: frozenset[int] | None, anchors: Anchors | None) -> "Checked":
         # What is wrong is printed here; the broker's log lines would only be in the way.
         telemetry.configure("critical")
         at = SystemClock().now()
-        files = AddressFiles(folder)
+        files = AddressFiles(folder, anchors)
         names = ProcessFiles(processes).current().by_name
         try:
             directory = files.current()
@@ -55,6 +59,8 @@ class Checked:
         found = findings(
             directory, ours=assumed_ours(directory) if ours is None else ours, processes=names.keys(), at=at
         )
+        if anchors is None:  # the roots stand in the settings: without them a path can't be judged
+            found = tuple(each for each in found if each.error_id != CERTIFICATE_NOT_TRUSTED)
         return cls(directory=directory, problems=files.problems, findings=found, at=at)
 
     @property
@@ -74,6 +80,7 @@ class Checked:
                     "parent": party.parent,
                     "source": party.source,
                     "agreements": [agreement.ours for agreement in party.agreements],
+                    "trust": self.directory.trust(party.her_id),
                     "switches": sorted(party.switches),
                     "signingDaysLeft": self.days_left(party, signing=True),
                     "encryptionDaysLeft": self.days_left(party, signing=False),

@@ -94,6 +94,7 @@ def examine(config: Path, *, partners: bool = True) -> list[Result]:
     """Look through an installation. `partners`: over the network too. Without settings there is no more."""
     from broker.cli.doctor_machine import MACHINE
     from broker.cli.doctor_partners import partners_answer
+    from broker.cli.doctor_trust import path_trust, revocation_answers
 
     telemetry.configure("critical")  # what is wrong is said in the answer
     try:
@@ -104,8 +105,10 @@ def examine(config: Path, *, partners: bool = True) -> list[Result]:
     found = [ok("settings", f"{config} er gyldig", f"{config} is valid")]
     for name, check in (OWN | MACHINE).items():
         found += _looked(name, partial(check, settings, now))
+    found += _looked("trust", lambda: path_trust(settings))
     if partners:
         found += _looked("partners", lambda: asyncio.run(partners_answer(settings)))
+        found += _looked("revocation", lambda: asyncio.run(revocation_answers(settings, now)))
     return found
 
 

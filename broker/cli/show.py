@@ -87,6 +87,9 @@ class Show:
 
     def _journey(self, message: Json) -> None:
         self._way(message)
+        if said := message.get("revocation"):
+            each = ", ".join(f"{one['source'].upper()} {_time(one['fetchedAt'])}" for one in said)
+            self._console.print(f"\n{self._say('revocation')}: {each}")
         self._rows(
             "events",
             ("at", "event", "stop", "error"),

@@ -38,6 +38,7 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "problem": ("FEIL", "FAULT"),
     "receipt": ("kvittering", "receipt"),
     "result": ("utfall", "result"),
+    "revocation": ("Ikke trukket tilbake, ifølge", "Not revoked, by the word of"),
     "since": ("tatt imot", "taken"),
     "stop": ("stopp", "stop"),
     "to": ("til", "to"),

@@ -18,13 +18,16 @@ from broker.diagnosis.causes import (
     PARTNER_EXPIRED,
     PARTNER_EXPIRES_SOON,
     PARTNER_NO_CERTIFICATE,
+    PARTNER_NOT_TRUSTED,
     PARTNER_NOT_YET_VALID,
+    PARTNER_REVOKED,
     PARTNER_WRONG_USAGE,
     PARTY_CLOSED,
     PROCESS_GONE,
     PROCESS_NOT_RECEIVED,
     RECEIVER_UNKNOWN,
     REGISTRY_UNAVAILABLE,
+    REVOCATION_UNKNOWN,
     TOO_LARGE,
     TOO_SLOW,
     UNSUPPORTED_TYPE,
@@ -315,6 +318,45 @@ ADDRESS: Final = (
         act=(
             "Be motparten om det nye sertifikatet, og legg det inn ved siden av det gamle.",
             "Ask the partner for the new certificate, and put it in beside the old one.",
+        ),
+    ),
+    cause(
+        PARTNER_NOT_TRUSTED,
+        "partner-certificate-not-trusted",
+        Ball.PERSON,
+        "motpartens sertifikat fører ikke til noen rot vi stoler på, eller nevner ikke virksomheten",
+        "the partner's certificate leads to no root that we trust, or does not name the organisation",
+        act=(
+            "Kjør broker addresses check: den sier hva som mangler; legg inn roten, mellomsertifikatet eller riktig "
+            "organisasjonsnummer.",
+            "Run broker addresses check: it says what is missing; put in the root, the intermediate certificate or the "
+            "right organisation number.",
+        ),
+    ),
+    cause(
+        PARTNER_REVOKED,
+        "partner-certificate-revoked",
+        Ball.PERSON,
+        "motpartens krypteringssertifikat er trukket tilbake",
+        "the partner's encryption certificate is revoked",
+        act=(
+            "Ring motparten: nøkkelen kan være på avveie. Legg det nye sertifikatet deres inn i adresseposten, og ta "
+            "det gamle ut.",
+            "Call the partner: the key may be in wrong hands. Put their new certificate into the record, and take the "
+            "old one out.",
+        ),
+    ),
+    cause(
+        REVOCATION_UNKNOWN,
+        "revocation-unknown",
+        Ball.PERSON,
+        "tjenesten som sier om sertifikater er trukket tilbake, svarer ikke",
+        "the service that says whether certificates are revoked does not answer",
+        act=(
+            "Ingenting er tapt: det går videre av seg selv når tjenesten svarer. Varer det, kjør broker check, og se "
+            "på brannmuren og trust.revocation_hosts.",
+            "Nothing is lost: it goes on by itself when the service answers. If it lasts, run broker check, and look "
+            "at the firewall and trust.revocation_hosts.",
         ),
     ),
 )

@@ -74,6 +74,7 @@ class Facts:
     bad_files: tuple[str, ...] = ()  # places in settings and data files that are wrong
     held: Mapping[int, datetime] = field(default_factory=dict)  # senders that are not opened, until when
     resting: Mapping[str, datetime] = field(default_factory=dict)  # hosts that are left alone, until when
+    silent_services: Mapping[str, datetime] = field(default_factory=dict)  # hosts that ought to tell of revocation
     heard: Mapping[int, Sequence[datetime]] = field(default_factory=dict)  # when partners sent us anything
     cancelled: Mapping[int, Sequence[datetime]] = field(default_factory=dict)  # when uncollected cancellations came
 
@@ -88,6 +89,7 @@ def conditions(facts: Facts) -> tuple[Condition, ...]:
         *_cancelled(facts),
         *(_of(causes.CONFIG_INVALID, place) for place in facts.bad_files),
         *(_of(causes.SENDER_HELD, str(her), until=end) for her, end in facts.held.items()),
+        *(_of(causes.REVOCATION_UNKNOWN, host, since=since) for host, since in facts.silent_services.items()),
         *(_of(causes.LANE_CLOSED, host, until=end) for host, end in facts.resting.items()),
     ]
     return tuple(sorted(found, key=lambda each: (each.error_id, each.about)))

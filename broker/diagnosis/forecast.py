@@ -13,7 +13,7 @@ from typing import Final
 from cryptography.x509 import Certificate
 
 from broker.message import Text
-from broker.routing.party import Agreement, Directory, Party, PartyKind
+from broker.routing.party import Agreement, Directory, Party, PartyKind, Trust
 from broker.sealing.certificates import Reason, Use, usable
 from broker.sealing.keys import Generation, signing_at
 
@@ -291,6 +291,8 @@ def _of_partners(directory: Directory, ours: frozenset[int], at: datetime, limit
     for use in (Use.ENCRYPT, Use.SIGN):
         served: dict[int, list[Party]] = {}
         for unit in units:
+            if use is Use.SIGN and directory.trust(unit.her_id) is Trust.PATH:
+                continue  # what it signs with comes with the message
             lineage = directory.lineage(unit.her_id)
             holder = next((party for party in lineage if _pinned(party, use)), lineage[-1])
             served.setdefault(holder.her_id, []).append(unit)

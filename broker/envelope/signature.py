@@ -78,6 +78,7 @@ class Verified:
     certificate: x509.Certificate
     references: tuple[Reference, ...]
     signature_method: str
+    presented: tuple[bytes, ...] = ()  # the certificates of KeyInfo, in DER: they help to a path and prove nothing
 
     @property
     def uses_sha1(self) -> bool:
@@ -157,7 +158,22 @@ def verify_envelope(
     _check_digest(whole, _signed_bytes(root, signature, whole.transforms[-1], actors))
     for name, reference in attached.items():
         _check_digest(reference, parts[name])
-    return Verified(certificate=certificate, references=signed.references, signature_method=signed.signature_method)
+    return Verified(
+        certificate=certificate,
+        references=signed.references,
+        signature_method=signed.signature_method,
+        presented=signed.certificates,
+    )
+
+
+def presented(envelope: Xml) -> tuple[bytes, ...]:
+    """Return the certificates, in DER, that the envelope's signature brings; () where it is not signed, or brings none.
+
+    They are the message's own word, and prove nothing. Raises NotTrusted for a signature that can't be read.
+    """
+    if next(envelope.root.iter(ds("Signature")), None) is None:
+        return ()
+    return read(_envelope_signature(envelope.root)).certificates
 
 
 def verify_document(

@@ -15,14 +15,15 @@ from broker.lookup.profile_files import shipped_profiles
 from broker.routing.choose import NO_REGISTRY
 from broker.routing.party import Directory, Party
 from broker.routing.records import assemble, read_party
+from broker.sealing.paths import Anchors
 
 
 class AddressFiles:
     """The port Addresses over a folder of files."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, anchors: Anchors | None = None) -> None:
         """Read the folder. Never raises: a broker whose records can't be read yet takes messages and parks them."""
-        self._path = folder
+        self._path, self._anchors = folder, anchors or Anchors()
         profiles = shipped_profiles()
 
         def read(text: str, source: str, load: Load) -> Party:
@@ -71,7 +72,7 @@ class AddressFiles:
         while True:
             # What has held a HER-id so far goes before a newcomer that claims it too.
             order = sorted(chosen, key=lambda name: (chosen[name] != self._good.get(name), name))
-            directory, found = assemble([chosen[name] for name in order], complete=complete)
+            directory, found = assemble([chosen[name] for name in order], complete=complete, anchors=self._anchors)
             faults += [fault for fault in found if str(fault) not in {str(each) for each in faults}]
             at_fault = {fault.where for fault in found}
             back = {

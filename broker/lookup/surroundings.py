@@ -56,6 +56,7 @@ class Surroundings:
     files: Collection[Watched] = ()
     offsets: Callable[[], Mapping[str, timedelta]]
     rests: Callable[[], Mapping[str, datetime]]
+    silent_services: Callable[[], Mapping[str, datetime]] = dict  # of revocation, since when
     _heard: Mapping[int, tuple[datetime, ...]] | None = None
     _heard_at: datetime | None = None
 
@@ -76,6 +77,7 @@ class Surroundings:
             bad_files=tuple(problem.where for file in self.files for problem in file.problems),
             held=self.holds.all(now),
             resting=self.rests(),
+            silent_services=self.silent_services(),
             heard=await self._who_was_heard(now),
             cancelled=await self._uncollected_cancellations(),
         )

@@ -1,7 +1,8 @@
 """A partner's signal about an envelope of ours: read, verified and matched, whichever way it came."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from cryptography.x509 import Certificate
 
@@ -15,6 +16,9 @@ from broker.message import Envelope as Sent
 from broker.receipts.acknowledgment import check_acknowledgment
 from broker.receipts.message_error import check_message_error
 
+# Who may sign for the receiver: its certificates, or what finds them in the signal itself (trust by path).
+Trusted: TypeAlias = Sequence[Certificate] | Callable[[Xml], Sequence[Certificate]]
+
 MAX_SIGNAL = 1_000_000  # bytes; an Acknowledgment with a hundred digests has 60,000
 
 
@@ -25,6 +29,7 @@ class Signal:
     acknowledges: bool
     refuses: bool
     codes: tuple[str, ...] = ()
+    verified: Verified | None = None  # None: it came unsigned
 
 
 def read_signal(
@@ -32,7 +37,7 @@ def read_signal(
     body: bytes,
     *,
     sent: Sent,
-    trusted: Sequence[Certificate],
+    trusted: Trusted,
     policy: SignaturePolicy = STRICT,
     channel_trusted: bool,
 ) -> Signal:
@@ -49,7 +54,7 @@ def check_signal(
     xml: Xml,
     *,
     sent: Sent,
-    trusted: Sequence[Certificate],
+    trusted: Trusted,
     policy: SignaturePolicy = STRICT,
     channel_trusted: bool,
 ) -> Signal:
@@ -61,13 +66,14 @@ def check_signal(
     """
     verified: Verified | None = None
     if is_signed(xml):
-        verified = verify_envelope(xml, {}, trusted=trusted, policy=policy)
+        signers = trusted(xml) if callable(trusted) else trusted
+        verified = verify_envelope(xml, {}, trusted=signers, policy=policy)
     if envelope.kind is Kind.ACKNOWLEDGMENT:
         check_acknowledgment(envelope, verified, sent)
-        return Signal(acknowledges=True, refuses=False)
+        return Signal(acknowledges=True, refuses=False, verified=verified)
     if envelope.kind is Kind.MESSAGE_ERROR:
         verdict = check_message_error(envelope, sent)
         if verified is None and not channel_trusted:
             raise NotTrusted("a MessageError without a signature, on a channel that proves nothing")
-        return Signal(acknowledges=False, refuses=verdict.refused, codes=verdict.codes)
+        return Signal(acknowledges=False, refuses=verdict.refused, codes=verdict.codes, verified=verified)
     raise Inconsistent("neither an Acknowledgment nor a MessageError", location="//Header/MessageHeader/Action")

@@ -7,20 +7,21 @@ What is missing or unusable raises Postponed with an error id of the catalogue: 
 when the record does.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from cryptography.x509 import Certificate
 
-from broker.errors import Inconsistent, PartnerUnusable, Unaddressable, ValueNotRecognized
+from broker.errors import Inconsistent, NotTrusted, PartnerUnusable, Unaddressable, ValueNotRecognized
 from broker.message import Delivery, Message
 from broker.retry import ReceiptPolicy
-from broker.routing.party import Agreement, Directory, PartyKind, Switch, Terms
+from broker.routing.party import Agreement, Directory, PartyKind, Switch, Terms, Trust
 from broker.routing.process import Function, Process, Processes
 from broker.routing.profile import Profile
 from broker.routing.records import is_loopback
-from broker.sealing.certificates import Reason, Use, usable
+from broker.sealing import paths
+from broker.sealing.certificates import Reason, Use, organisation_number, usable
 
 NO_RECORD = "MB-2001"
 RECEIPTS = "AppRec"  # what an agreement calls the function that no process file lists
@@ -34,6 +35,7 @@ NO_CERTIFICATE = "MB-2007"
 NO_ENDPOINT = "MB-2008"
 PARTY_CLOSED = "MB-2009"
 NOT_RECEIVED = "MB-2010"
+CERTIFICATE_NOT_TRUSTED = "MB-2021"
 
 # What mends itself comes first: of several certificates the one that is nearest to use gives the reason.
 _REASONS = {
@@ -64,6 +66,7 @@ class Route:
     agreement: Agreement  # seen from our side
     headers: Headers
     recipient: Certificate | None  # the payload is encrypted to it; None: plaintext is agreed, and the record allows it
+    path: tuple[Certificate, ...]  # from it to a root, where its party is trusted by path; else empty
     signers: tuple[Certificate, ...]  # who may sign the answer; only those usable now
     profile: Profile  # how the partner's engine wants it said
     receipt: ReceiptPolicy  # the process's, with the chase that the agreement wants
@@ -87,7 +90,7 @@ def route(
 ) -> Route:
     """Return the way of a business document of ours (HER-id `sender`) to a partner (`receiver`).
 
-    Raises Unaddressable (MB-2001, 2002, 2004, 2008 to 2010) or PartnerUnusable (MB-2003, 2005 to 2007).
+    Raises Unaddressable (MB-2001, 2002, 2004, 2008 to 2010) or PartnerUnusable (MB-2003, 2005 to 2007, 2021).
     """
     _require_open(directory, receiver)
     _require_received(directory, process, receiver)
@@ -165,12 +168,17 @@ def endpoint(directory: Directory, receiver: int) -> str:
 
 
 def recipient(directory: Directory, receiver: int, now: datetime) -> Certificate:
-    """Return the newest usable encryption certificate of a partner. Raises PartnerUnusable (MB-2003, 2005 to 2007)."""
+    """Return the newest usable encryption certificate of a partner, trusted as its record says.
+
+    Raises PartnerUnusable (MB-2003, 2005 to 2007, 2021).
+    """
     certificates = directory.encryption(receiver)
     if not certificates:
         why = f"neither HER-id {receiver} nor a parent of it has an encryption certificate"
         raise PartnerUnusable(why, error_id=NO_CERTIFICATE, hint="add encryption to the address record")
     good = [certificate for certificate in certificates if usable(certificate, Use.ENCRYPT, now).ok]
+    if good and directory.trust(receiver) is Trust.PATH:
+        good = _trusted(directory, receiver, good, now)
     if good:
         return max(good, key=lambda certificate: (certificate.not_valid_before_utc, certificate.not_valid_after_utc))
     reasons = {usable(certificate, Use.ENCRYPT, now).reason for certificate in certificates}
@@ -185,6 +193,54 @@ def recipient(directory: Directory, receiver: int, now: datetime) -> Certificate
 def signers(directory: Directory, her_id: int, now: datetime) -> tuple[Certificate, ...]:
     """Return the pinned certificates that may sign for a HER-id at `now`; empty where there is none."""
     return tuple(certificate for certificate in directory.signing(her_id) if usable(certificate, Use.SIGN, now).ok)
+
+
+def path(
+    directory: Directory,
+    her_id: int,
+    certificate: Certificate,
+    use: Use,
+    at: datetime,
+    *,
+    brought: Sequence[Certificate] = (),
+) -> tuple[Certificate, ...]:
+    """Return the certificates from one of a `path` party to a root of ours.
+
+    Issuers may come from the settings, the record, or the message (`brought`). The certificate must name the record's
+    organisation by its number: a name is no help. Raises NotTrusted.
+    """
+    number = directory.organisation_number(her_id)
+    if number is None:
+        hint = "add organisation_number to the address record"
+        raise NotTrusted("the record has no organisation number that the certificate could name", hint=hint)
+    found = paths.path(
+        certificate,
+        use,
+        directory.anchors,
+        helping=(*brought, *directory.signing(her_id), *directory.encryption(her_id)),
+        at=at,
+    )
+    if organisation_number(certificate) != number:
+        raise NotTrusted("the certificate does not name the organisation of the sender's record by its number")
+    return found
+
+
+def _trusted(
+    directory: Directory, her_id: int, certificates: Sequence[Certificate], now: datetime
+) -> list[Certificate]:
+    """Return those of the certificates that lead to a root. Raises PartnerUnusable (MB-2021) where none does."""
+    good, faults = [], []
+    for certificate in certificates:
+        try:
+            path(directory, her_id, certificate, Use.ENCRYPT, now)
+        except NotTrusted as why:
+            faults.append(why)
+        else:
+            good.append(certificate)
+    if not good:
+        said = f"the encryption certificate of HER-id {her_id} is not trusted: {faults[0].why}"
+        raise PartnerUnusable(said, error_id=CERTIFICATE_NOT_TRUSTED, hint=faults[0].hint)
+    return good
 
 
 def receipt_policy(directory: Directory, *, process: Process, ours: int, theirs: int) -> ReceiptPolicy:
@@ -229,11 +285,14 @@ def _route(
 ) -> Route:
     agreement = _agreement(directory, ours, theirs)
     plain = not agreement.encrypted and Switch.PLAINTEXT in directory.switches(theirs)
+    certificate = None if plain else recipient(directory, theirs, now)
+    by_path = directory.trust(theirs) is Trust.PATH
     return Route(
         agreement=agreement,
         endpoint=endpoint(directory, theirs),
         headers=_headers(process, function, _terms(agreement, process), from_us=True, back=back),
-        recipient=None if plain else recipient(directory, theirs, now),
+        recipient=certificate,
+        path=path(directory, theirs, certificate, Use.ENCRYPT, now) if certificate and by_path else (),
         signers=signers(directory, theirs, now),
         profile=directory.profile(theirs),
         receipt=_policy(process, agreement),

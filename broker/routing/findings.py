@@ -6,10 +6,10 @@ from datetime import date, datetime
 
 from cryptography.x509 import Certificate
 
-from broker.errors import PartnerUnusable, Unaddressable
+from broker.errors import NotTrusted, PartnerUnusable, Unaddressable
 from broker.message import Text
 from broker.routing import choose
-from broker.routing.party import DATED, Directory, Party, PartyKind, Switch
+from broker.routing.party import DATED, Directory, Party, PartyKind, Switch, Trust
 from broker.sealing.certificates import Use, organisation_number, usable
 
 SOON = 30  # days before a certificate's end from which it is spoken of
@@ -57,7 +57,9 @@ def _of_partner(directory: Directory, party: Party, ours: Collection[int], at: d
             ask()
         except (Unaddressable, PartnerUnusable) as why:
             yield Finding(her_id=her, problem=True, text=_TEXTS[why.error_id], error_id=why.error_id)
-    if not choose.signers(directory, her, at):
+    if directory.trust(her) is Trust.PATH:
+        yield from _by_path(directory, her, at)
+    elif not choose.signers(directory, her, at):
         text = Text(
             nb="har ikke noe brukbart signeringssertifikat; ingenting fra parten godtas",
             en="has no usable signing certificate; nothing from it is accepted",
@@ -69,6 +71,37 @@ def _of_partner(directory: Directory, party: Party, ours: Collection[int], at: d
             en="has no [[agreement]] with any of ours",
         )
         yield Finding(her_id=her, problem=False, text=text, error_id=choose.NO_AGREEMENT)
+
+
+def _by_path(directory: Directory, her: int, at: datetime) -> Iterator[Finding]:
+    """What a party that is trusted by path lacks. Its encryption certificate is looked at as any other's."""
+    if not directory.anchors.roots:
+        text = Text(
+            nb='har trust = "path", men ingen røtter er satt opp; nevn dem i [trust] roots',
+            en='has trust = "path", and no roots are configured; name them in [trust] roots',
+        )
+        yield Finding(her_id=her, problem=True, text=text, error_id=choose.CERTIFICATE_NOT_TRUSTED)
+        return
+    if directory.organisation_number(her) is None:
+        text = Text(
+            nb='har trust = "path", men ikke noe organisasjonsnummer som sertifikatet kan nevne',
+            en='has trust = "path", and no organisation_number that its certificate could name',
+        )
+        yield Finding(her_id=her, problem=True, text=text, error_id=choose.CERTIFICATE_NOT_TRUSTED)
+        return
+    for use, certificates in (
+        (Use.SIGN, choose.signers(directory, her, at)),
+        (Use.ENCRYPT, [one for one in directory.encryption(her) if usable(one, Use.ENCRYPT, at).ok]),
+    ):
+        for certificate in certificates:
+            try:
+                choose.path(directory, her, certificate, use, at)
+            except NotTrusted as why:
+                text = Text(
+                    nb=f"sertifikatet for {_USES[use].nb} godtas ikke: {why.why}",
+                    en=f"the certificate for {_USES[use].en} is not trusted: {why.why}",
+                )
+                yield Finding(her_id=her, problem=False, text=text, error_id=choose.CERTIFICATE_NOT_TRUSTED)
 
 
 def _of_processes(party: Party, processes: Collection[str]) -> Iterator[Finding]:
@@ -166,6 +199,10 @@ _TEXTS = {
     ),
     choose.CERTIFICATE_NOT_YET_VALID: Text(
         nb="krypteringssertifikatet er ikke gyldig ennå", en="the encryption certificate is not valid yet"
+    ),
+    choose.CERTIFICATE_NOT_TRUSTED: Text(
+        nb="krypteringssertifikatet fører ikke til noen av våre røtter, eller nevner ikke virksomheten",
+        en="the encryption certificate leads to none of our roots, or does not name the organisation",
     ),
     choose.CERTIFICATE_OF_WRONG_USE: Text(
         nb="krypteringssertifikatet kan ikke brukes til kryptering",

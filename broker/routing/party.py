@@ -13,6 +13,7 @@ from cryptography.x509 import Certificate
 from broker.retry import Chase
 from broker.routing.profile import DEFAULT, Profile
 from broker.sealing.algorithms import UNDATED_UNTIL
+from broker.sealing.paths import Anchors
 
 
 class PartyKind(StrEnum):
@@ -35,6 +36,13 @@ class Switch(StrEnum):
 
 # Those that let an algorithm in: each ends on a day (see `sealing.algorithms`).
 DATED = frozenset({Switch.TRIPLE_DES, Switch.SHA1})
+
+
+class Trust(StrEnum):
+    """How a party's certificates are believed."""
+
+    PINNED = "pinned"  # they stand in its record (default)
+    PATH = "path"  # they lead to a root of ours, name the record's organisation, and are not revoked
 
 
 class ReceiptOn(StrEnum):
@@ -96,6 +104,7 @@ class Party:
     signing: tuple[Certificate, ...] = ()
     encryption: tuple[Certificate, ...] = ()
     agreements: tuple[Agreement, ...] = ()
+    trust: Trust | None = None  # None: the parent's, or pinned
     switches: frozenset[Switch] = frozenset()
     until: Mapping[Switch, date] = field(default_factory=dict)  # the last day of each switch of DATED
     tls_pins: frozenset[str] = frozenset()  # SHA-256 of the keys that its server may have, hex; empty: any trusted
@@ -118,6 +127,7 @@ class Directory:
 
     parties: Mapping[int, Party]
     complete: bool = True  # False: a record could not be read, so a HER-id without one may exist all the same
+    anchors: Anchors = field(default_factory=Anchors)  # what certificates of `path` parties must lead to
 
     def party(self, her_id: int) -> Party | None:
         """Return the record of `her_id`, or None."""
@@ -144,6 +154,14 @@ class Directory:
     def encryption(self, her_id: int) -> tuple[Certificate, ...]:
         """Return the encryption certificates: the party's own, else the nearest parent's."""
         return next((party.encryption for party in self.lineage(her_id) if party.encryption), ())
+
+    def trust(self, her_id: int) -> Trust:
+        """Return how the party's certificates are believed: as its own record says, else the nearest parent's."""
+        return next((party.trust for party in self.lineage(her_id) if party.trust), Trust.PINNED)
+
+    def organisation_number(self, her_id: int) -> str | None:
+        """Return the organisation number of the party's own record, else of the nearest parent's."""
+        return next((each.organisation_number for each in self.lineage(her_id) if each.organisation_number), None)
 
     def endpoint(self, her_id: int) -> str | None:
         """Return the endpoint: the party's own, else the nearest parent's."""

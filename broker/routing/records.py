@@ -14,12 +14,13 @@ from cryptography.x509 import Certificate
 
 from broker.errors import Misconfigured
 from broker.retry import Chase
-from broker.routing.party import DATED, Agreement, Directory, Party, PartyKind, ReceiptOn, Switch, Terms
+from broker.routing.party import DATED, Agreement, Directory, Party, PartyKind, ReceiptOn, Switch, Terms, Trust
 from broker.routing.profile import DEFAULT, Profile, named
 from broker.routing.tables import Table, read_toml
 from broker.sealing.algorithms import BY_ID
 from broker.sealing.certificates import load_certificates
 from broker.sealing.cms import Cipher, KeyTransport
+from broker.sealing.paths import Anchors
 
 _ORGANISATION_NUMBER = re.compile(r"\d{9}")
 MAX_PAYLOADS = 99  # with the envelope itself, as many parts as are read (design, decision 17)
@@ -53,6 +54,7 @@ def read_party(
         signing=_certificates(table, "signing", load_pem),
         encryption=_certificates(table, "encryption", load_pem),
         agreements=_agreements(table, her_id),
+        trust=table.choice_or_none("trust", Trust),
         switches=_words(table, "switches", Switch) | until.keys(),
         until=until,
         tls_pins=_pins(table),
@@ -83,7 +85,9 @@ def directory(parties: Iterable[Party]) -> Directory:
     return built
 
 
-def assemble(parties: Sequence[Party], *, complete: bool = True) -> tuple[Directory, tuple[Misconfigured, ...]]:
+def assemble(
+    parties: Sequence[Party], *, complete: bool = True, anchors: Anchors | None = None
+) -> tuple[Directory, tuple[Misconfigured, ...]]:
     """Return the directory that the parties make, and what is wrong between them: `where` of each names its file.
 
     What is wrong is left out and no more: of two records with one HER-id the first stays, and a parent that is missing
@@ -106,7 +110,7 @@ def assemble(parties: Sequence[Party], *, complete: bool = True) -> tuple[Direct
             cut[her] = replace(party, parent=None)
     by_her |= cut
     faults += _agreement_faults(by_her)
-    return Directory(parties=by_her, complete=complete), tuple(faults)
+    return Directory(parties=by_her, complete=complete, anchors=anchors or Anchors()), tuple(faults)
 
 
 def _parent_fault(party: Party, by_her: Mapping[int, Party]) -> str | None:

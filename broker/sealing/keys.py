@@ -57,4 +57,4 @@ def signing_at(generations: Iterable[Generation], at: datetime) -> Generation | 
     begun = [each for each in good if each.begins <= at]
     if begun:
         return max(begun, key=lambda each: (each.begins, each.ends, each.source))
-    return min(good, key=lambda each: (each.begins, each.source), default=None)
+    return min(good, key=lambda each: (each.begins, each.ends, each.source), default=None)

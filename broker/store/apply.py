@@ -18,6 +18,7 @@ from broker.store.rows import (
     MESSAGE,
     PAYLOAD,
     SIGNAL,
+    STATEMENT,
     Value,
     micros,
     write_digests,
@@ -29,6 +30,7 @@ _NEW_BODY = "INSERT INTO body (id, size, wrapped, sealed, file) VALUES (?, ?, ?,
 _NEW_DELIVERY = DELIVERY.insert("settled_seq")
 _NEW_EVENT, _NEW_MESSAGE, _NEW_ENVELOPE = EVENT.insert(), MESSAGE.insert(), ENVELOPE.insert()
 _NEW_ITEM, _NEW_ATTEMPT, _NEW_SIGNAL = ITEM.insert(), ATTEMPT.insert(), SIGNAL.insert()
+_NEW_STATEMENT = STATEMENT.insert()
 _NEW_PAYLOAD = PAYLOAD.insert()
 _NEW_HOLD, _END_HOLD = HOLD.insert(), "DELETE FROM hold WHERE her = :her"
 
@@ -89,6 +91,7 @@ def apply(db: sqlite3.Connection, changes: Changes, bodies: Sequence[SealedBody]
     _compare_and_set(db, _END_HOLD, ({"her": her} for her in changes.unheld))
     if changes.received is not None:
         db.execute(_NEW_RECEIVED, _received(changes.received, answer))
+    db.executemany(_NEW_STATEMENT, map(STATEMENT.write, changes.statements))
 
 
 def _delivery(delivery: Delivery, told: Iterable[tuple[int | None, NewEvent]]) -> dict[str, Value]:

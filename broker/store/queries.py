@@ -10,6 +10,7 @@ from broker.store.rows import (
     PAYLOAD,
     RECEIVED_DOCUMENT,
     SIGNAL,
+    STATEMENT,
     STORED_EVENT,
     WORK,
 )
@@ -125,6 +126,19 @@ RECEIVED = """
 SELECT digests, received_at, evidence, status, content_type, answer, item_id FROM received
 WHERE from_her = :from_her AND cpa_id = :cpa_id AND eb_id = :eb_id"""
 
+# A body that retention has erased holds nothing any more.
+STATEMENT_OF = """
+SELECT s.body FROM statement AS s JOIN body AS b ON b.id = s.body
+WHERE s.sha256 = :sha256 AND b.erased_at IS NULL LIMIT 1"""
+
+# By the envelopes that a message came in: there is more than one where the sender asked again.
+STATEMENTS = f"""
+SELECT DISTINCT {STATEMENT.of("s")}
+FROM event AS v
+JOIN received AS r ON r.eb_id = v.eb_id AND r.from_her = v.counterpart
+JOIN statement AS s ON s.evidence = r.evidence
+WHERE v.message_id = :message_id ORDER BY s.fetched_at"""
+
 INBOUND = f"""
 SELECT {RECEIVED_DOCUMENT} FROM message AS m LEFT JOIN item AS i ON i.message_id = m.id
 WHERE m.direction = 'in' AND m.kind = :kind AND m.sender_her = :sender_her AND m.msg_id = :msg_id
@@ -233,18 +247,25 @@ CASE WHEN EXISTS (
     WHERE o.msg_id = m.original_msg_id AND d.receipt_message = m.id AND d.confirmed_at IS NULL
 ) THEN NULL ELSE m.at END"""
 
+# When the last envelope came that a response of a revocation service stands behind; none for any other body.
+_JUDGED_LAST = """(
+    SELECT max(judged.received_at) FROM statement AS said JOIN received AS judged ON judged.evidence = said.evidence
+    WHERE said.body = b.id
+)"""
+
 # Bodies that are not erased, what they are kept for, and since when nobody is owed them.
 KEPT = f"""
 SELECT b.seq, b.id, b.size,
     CASE
         WHEN e.eb_id IS NOT NULL THEN 'envelopes' WHEN r.eb_id IS NOT NULL THEN 'evidence'
-        WHEN m.id IS NULL THEN 'answers' WHEN m.kind = 'apprec' THEN 'receipts'
+        WHEN m.id IS NULL THEN CASE WHEN {_JUDGED_LAST} IS NULL THEN 'answers' ELSE 'evidence' END
+        WHEN m.kind = 'apprec' THEN 'receipts'
         WHEN m.direction = 'out' THEN 'sent' ELSE 'received' END,
-    coalesce(m.at, e.timestamp, r.received_at),
+    coalesce(m.at, e.timestamp, r.received_at, {_JUDGED_LAST}),
     CASE
         WHEN e.eb_id IS NOT NULL THEN CASE WHEN d.outcome = 'open' THEN NULL ELSE d.updated_at END
         WHEN r.eb_id IS NOT NULL THEN r.received_at
-        WHEN m.id IS NULL THEN NULL
+        WHEN m.id IS NULL THEN {_JUDGED_LAST}
         WHEN m.direction = 'out' THEN {_OUT_ENDED}
         WHEN m.kind = 'document' THEN {_DOCUMENT_ENDED}
         ELSE {_APPREC_ENDED} END,

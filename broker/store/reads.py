@@ -18,6 +18,7 @@ from broker.message import (
     Envelope,
     EventKind,
     InboxItem,
+    KeptStatement,
     Kind,
     Message,
     PartnerHold,
@@ -37,6 +38,7 @@ from broker.store.rows import (
     HOLD,
     MESSAGE,
     PAYLOAD,
+    STATEMENT,
     instant,
     micros,
     read_attempt,
@@ -217,6 +219,13 @@ class SqliteReads(Overview):
             answer=Answer(status=status, content_type=content_type, body=await self.body(answer)),
             item_id=item_id,
         )
+
+    async def statement(self, sha256: bytes) -> str | None:
+        found = await self._readers.under_key(queries.STATEMENT_OF, {"sha256": sha256})
+        return str(found[0][0]) if found else None
+
+    async def statements(self, message_id: str) -> tuple[KeptStatement, ...]:
+        return STATEMENT.all(await self._readers.rows(queries.STATEMENTS, {"message_id": message_id}))
 
     async def inbound(
         self, *, sender_her: int, msg_id: str, kind: Kind = Kind.DOCUMENT

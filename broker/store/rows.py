@@ -18,6 +18,7 @@ from broker.message import (
     EventKind,
     Held,
     InboxItem,
+    KeptStatement,
     Kind,
     Message,
     NewEvent,
@@ -325,6 +326,15 @@ HOLD: Table[PartnerHold] = Table(
     columns=("her", "at", "actor", "why"),
     write=lambda hold: {"her": hold.her, "at": micros(hold.at), "actor": hold.actor, "why": hold.why},
     read=lambda row: PartnerHold(**{**row, "at": instant(row["at"])}),
+)
+
+STATEMENT: Table[KeptStatement] = Table(
+    name="statement",
+    columns=("evidence", "certificate", "source", "fetched_at", "sha256", "body"),
+    write=lambda said: (
+        {column: getattr(said, column) for column in STATEMENT.columns} | {"fetched_at": micros(said.fetched_at)}
+    ),
+    read=lambda row: KeptStatement(**{**row, "fetched_at": instant(row["fetched_at"])}),
 )
 
 # The SELECT lists of what is read together, and how they are read back.

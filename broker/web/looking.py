@@ -24,7 +24,19 @@ from broker.diagnosis.problems import (
 )
 from broker.errors import Unaddressable
 from broker.lifecycle import Outcome
-from broker.message import Attempt, Ball, EventKind, InboxItem, Kind, Message, PartnerHold, StoredEvent, Text, Work
+from broker.message import (
+    Attempt,
+    Ball,
+    EventKind,
+    InboxItem,
+    KeptStatement,
+    Kind,
+    Message,
+    PartnerHold,
+    StoredEvent,
+    Text,
+    Work,
+)
 from broker.ports import Clock, Delivered
 from broker.web import shapes
 
@@ -83,6 +95,9 @@ class Reads(Protocol):
         """See `ports.Store`."""
 
     async def attempts(self, message_id: str) -> tuple[Attempt, ...]:
+        """See `ports.Store`."""
+
+    async def statements(self, message_id: str) -> tuple[KeptStatement, ...]:
         """See `ports.Store`."""
 
     async def history(self, message_id: str) -> tuple[StoredEvent, ...]:
@@ -284,6 +299,7 @@ class Operators:
             "client": message.client,
             "events": [_event(event) for event in await self._store.history(message.id)],
             "attempts": [shapes.attempt(attempt) for attempt in await self._store.attempts(message.id)],
+            "revocation": [_said(each) for each in await self._store.statements(message.id)],
         }
 
     def _waiting(self, work: Work) -> shapes.Json:
@@ -346,6 +362,16 @@ class Operators:
 
     def _receiver(self, her: int) -> shapes.Json:
         return {"receiverName": self._name(her)}
+
+
+def _said(statement: KeptStatement) -> shapes.Json:
+    """Return what a revocation service said of the sender's certificate, or of its issuer's, without the response."""
+    return {
+        "certificate": statement.certificate,
+        "source": statement.source,
+        "fetchedAt": shapes.instant(statement.fetched_at),
+        "sha256": statement.sha256.hex(),
+    }
 
 
 def _event(of: StoredEvent) -> shapes.Json:

@@ -17,11 +17,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from broker import telemetry
-from tests.causes import alarms, at_home, on_the_wire, receipts
+from tests.causes import alarms, at_home, by_path, on_the_wire, receipts
 from tests.causes.sabotage import planted
 from tests.causes.told import Case, Wrong, faults_of
 
-CASES = (*at_home.CASES, *on_the_wire.CASES, *receipts.CASES, *alarms.CASES)
+CASES = (*at_home.CASES, *on_the_wire.CASES, *receipts.CASES, *alarms.CASES, *by_path.CASES)
 FLOOR, FLOOR_OF_IDS = 80, 70
 
 

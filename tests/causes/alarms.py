@@ -24,7 +24,7 @@ from tests.scenario.pair import DALBYGDA, FJORDVIK, ORGANISATION, START, Side, d
 DAY = timedelta(days=1)
 
 
-def _around(side: Side, folder: Path, **more: Any) -> Surroundings:
+def looking_around(side: Side, folder: Path, **more: Any) -> Surroundings:
     """Return what the daemon would look at."""
     values: dict[str, Any] = {
         "store": side.store,
@@ -47,7 +47,7 @@ def _nobody() -> Mapping[str, Any]:
 
 
 async def _told(side: Side, folder: Path, error_id: str, **more: Any) -> Told:
-    async with views(side, folder, alarms=_around(side, folder, **more).conditions) as seen:
+    async with views(side, folder, alarms=looking_around(side, folder, **more).conditions) as seen:
         return await seen.condition(error_id)
 
 
@@ -61,7 +61,7 @@ async def _clock(folder: Path) -> Told:
         await at.sent()
         told = await _told(at.left, folder / "left", "MB-6006", offsets=clocks.offsets)
         at.brokers.clock.time += timedelta(hours=1)  # what nobody has said since is past
-        around = _around(at.left, folder / "left", offsets=clocks.offsets)
+        around = looking_around(at.left, folder / "left", offsets=clocks.offsets)
         assert not [one for one in await around.conditions() if one.error_id == "MB-6006"]
         return told
 
@@ -104,7 +104,7 @@ async def _silence(folder: Path) -> Told:
             await brokers.right.post(dialogue(msg_id, sender=DALBYGDA, receiver=FJORDVIK, ack="N"))
             await brokers.run()
         brokers.clock.time = begin + 14 * DAY  # a weekend later it is not silent yet
-        around = _around(brokers.left, folder)
+        around = looking_around(brokers.left, folder)
         assert not [one for one in await around.conditions() if one.error_id == "MB-3502"]
         brokers.clock.time = begin + 16 * DAY
         return await _told(brokers.left, folder, "MB-3502")
@@ -117,7 +117,7 @@ async def _cancelled(folder: Path) -> Told:
         await brokers.right.post(cancellation())
         await brokers.run()
         brokers.clock.time += timedelta(minutes=14)
-        around = _around(brokers.left, folder)
+        around = looking_around(brokers.left, folder)
         assert not [one for one in await around.conditions() if one.error_id == "MB-5103"]
         brokers.clock.time += timedelta(minutes=1)
         return await _told(brokers.left, folder, "MB-5103")

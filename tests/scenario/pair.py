@@ -11,6 +11,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any, cast
+
+from cryptography.x509 import Certificate
 
 from broker import inbound, intake, outbound
 from broker.demo.documents import Code, Conversation, Dialogue, Head, Unit, document, note
@@ -18,7 +21,7 @@ from broker.demo.people import AASE, NURSE
 from broker.errors import TransportFailed
 from broker.lookup.schemas import ThreadSchemas, schema_files
 from broker.lookup.shipped import shipped
-from broker.message import Client, Delivery, InboxItem, Message
+from broker.message import Client, Delivery, InboxItem, Message, Statement
 from broker.ports import Carrier, Doors, Site, TransportReply
 from broker.retry import BackOff
 from broker.routing.party import Agreement, Directory, Party, PartyKind
@@ -310,6 +313,15 @@ def directory_of(hers: Collection[int], *, sync: bool) -> Directory:
     return Directory(parties={party.her_id: party for party in parties})
 
 
+class Revocation:
+    """Who is asked for revocation; nobody until a test says whom."""
+
+    services: Any = None
+
+    async def require_good(self, path: tuple[Certificate, ...], at: datetime) -> tuple[Statement, ...]:
+        return cast(tuple[Statement, ...], await self.services.require_good(path, at))
+
+
 async def open_side(
     folder: Path,
     her: int,
@@ -347,6 +359,7 @@ async def open_side(
         keys=Keys({her: side_key(her, Use.SIGN)}, {her: side_key(her, Use.ENCRYPT)}),
         clock=clock,
         randomness=randomness,
+        revocation=Revocation(),
         cpu=_cpu,  # type: ignore[arg-type] # runs the work in place
         wake=lambda: None,
     )

@@ -279,7 +279,7 @@ async def test_no_query_reads_a_table_from_end_to_end(store: SqliteStore, name: 
     def plan(db: sqlite3.Connection) -> list[str]:
         parameters = dict.fromkeys(("id", "hers", "kinds", "closed", "after", "limit", "through", "kind"))
         parameters |= dict.fromkeys(("sender_her", "receiver_her", "msg_id", "eb_id", "from_her", "cpa_id", "her"))
-        parameters |= dict.fromkeys(("client", "key_sha256", "item_id"))
+        parameters |= dict.fromkeys(("client", "key_sha256", "item_id", "sha256"))
         given: Any = [None] * _PLANNED[name].count("?") or parameters | {"message_id": None}
         return [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {_PLANNED[name]}", given)]
 

@@ -12,9 +12,9 @@ import pytest
 
 from broker.lifecycle import Event as Happening
 from broker.lifecycle import ItemStage, Outcome, Receipt, State, StopPoint, Transport, advance, allows, first_state
-from broker.message import Ball, Direction, EventKind, Kind, Owed, PartnerHold, Verdict
+from broker.message import Ball, Direction, EventKind, KeptStatement, Kind, Owed, PartnerHold, Verdict
 from broker.store import schema
-from broker.store.rows import ATTEMPT, DELIVERY, ENVELOPE, EVENT, HOLD, ITEM, MESSAGE, SIGNAL
+from broker.store.rows import ATTEMPT, DELIVERY, ENVELOPE, EVENT, HOLD, ITEM, MESSAGE, SIGNAL, STATEMENT
 from broker.store.sqlite import SqliteStore
 from tests.store import values
 from tests.store.values import NOW
@@ -80,6 +80,11 @@ ROWS: dict[str, dict[str, Any]] = {
         "item_id": "item",
     },
     "signal": SIGNAL.write(values.signal(_kept, id="signal", body="body")),
+    "statement": STATEMENT.write(
+        KeptStatement(
+            evidence="body", certificate="0" * 64, source="crl", fetched_at=NOW, sha256=bytes(32), body="body"
+        )
+    ),
     "event": EVENT.write(values.event(EventKind.PARKED)),
     "payload": {
         "message_id": "out",
@@ -113,6 +118,7 @@ ANOTHER: dict[str, dict[str, Any]] = {
     "item": {"id": "item 2", "receiver_her": 8000202},
     "received": {"eb_id": "eb 2"},
     "signal": {"id": "signal 2"},
+    "statement": {"certificate": "1" * 64},
     "payload": {"number": 2},
     "alert": {"problem": "K5:MB-3203:8000301"},
     "hold": {"her": 8000302},
@@ -174,6 +180,9 @@ FORBIDDEN: list[tuple[str, dict[str, Any]]] = [
     ("received", {"digests": "{}"}),
     ("signal", {"to_her": 0}),
     ("signal", {"tries": -1}),
+    ("statement", {"certificate": "short"}),
+    ("statement", {"source": "?"}),
+    ("statement", {"sha256": b"short"}),
     ("event", {"her": 0}),
     ("event", {"feed": 2}),
     ("event", {"codes": "{}"}),
@@ -227,6 +236,8 @@ BY_TRIGGER: list[tuple[str, str]] = [
     ("UPDATE item SET stage = 'stored'", "every change takes the next version"),
     ("UPDATE received SET status = 500", "what was answered never changes"),
     ("DELETE FROM received", "what was answered is never forgotten"),
+    ("UPDATE statement SET fetched_at = 1", "what a service said never changes"),
+    ("DELETE FROM statement", "what a service said is never forgotten"),
     ("UPDATE signal SET body = 'other'", "a signal never changes its bytes"),
     ("UPDATE event SET why = 'other'", "history never changes"),
     ("DELETE FROM event", "history is never deleted"),

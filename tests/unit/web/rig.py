@@ -121,6 +121,7 @@ async def rig(
         keys=unused,
         clock=clock,
         randomness=SystemRandomness(),
+        revocation=unused,
         cpu=cpu,
         wake=lambda: None,
     )
