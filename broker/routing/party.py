@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from cryptography.x509 import Certificate
 
+from broker.message import Text
 from broker.retry import Chase
 from broker.routing.profile import DEFAULT, Profile
 from broker.sealing.algorithms import UNDATED_UNTIL
@@ -86,6 +87,19 @@ class Agreement:
     ends: datetime | None = None
     chase: Chase | None = None
     processes: Mapping[str, Terms] = field(default_factory=dict)  # by process name; absent: the process's own defaults
+    # What an imported CPA lists: (process, key of the function), or (process, "AppRec"). None: all that processes have.
+    sends: frozenset[tuple[str, str]] | None = None
+    takes: frozenset[tuple[str, str]] | None = None
+    # The keys that a table of a record holds; what it leaves out it does not contradict. None: all of them count.
+    said: frozenset[str] | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Former:
+    """An agreement that was replaced or ended: what was sent under it is still taken until its time is out."""
+
+    agreement: Agreement
+    until: datetime  # its PersistDuration after it went out of use
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +142,11 @@ class Directory:
     parties: Mapping[int, Party]
     complete: bool = True  # False: a record could not be read, so a HER-id without one may exist all the same
     anchors: Anchors = field(default_factory=Anchors)  # what certificates of `path` parties must lead to
+    former: Mapping[tuple[int, int], tuple[Former, ...]] = field(
+        default_factory=dict
+    )  # by (ours, theirs), newest first
+    # By (ours, theirs): how the imported agreement and the records contradict each other. Nothing is sealed meanwhile.
+    conflicts: Mapping[tuple[int, int], tuple[Text, ...]] = field(default_factory=dict)
 
     def party(self, her_id: int) -> Party | None:
         """Return the record of `her_id`, or None."""
@@ -193,13 +212,34 @@ class Directory:
         if partner and (agreement := partner.agreement_with(ours)):
             return agreement
         mirror = own.agreement_with(theirs) if own else None
-        return _turned(mirror) if mirror else None
+        return turned(mirror) if mirror else None
+
+    def former_agreement(self, ours: int, theirs: int, cpa_id: str) -> Former | None:
+        """Return what was agreed under that CPAId before, seen from our side; or None."""
+        for former in self.former.get((ours, theirs), ()):
+            if former.agreement.cpa_id == cpa_id:
+                return former
+        for former in self.former.get((theirs, ours), ()):
+            if former.agreement.cpa_id == cpa_id:
+                return replace(former, agreement=turned(former.agreement))
+        return None
+
+    def conflict(self, ours: int, theirs: int) -> tuple[Text, ...]:
+        """Return how the imported agreement of a pair and the records contradict each other."""
+        return self.conflicts.get((ours, theirs)) or self.conflicts.get((theirs, ours), ())
 
 
-def _turned(agreement: Agreement) -> Agreement:
+def turned(agreement: Agreement) -> Agreement:
     """Return the same agreement as the other party sees it."""
     processes = {
         name: replace(terms, our_role=terms.their_role, their_role=terms.our_role)
         for name, terms in agreement.processes.items()
     }
-    return replace(agreement, ours=agreement.theirs, theirs=agreement.ours, processes=processes)
+    return replace(
+        agreement,
+        ours=agreement.theirs,
+        theirs=agreement.ours,
+        processes=processes,
+        sends=agreement.takes,
+        takes=agreement.sends,
+    )

@@ -65,7 +65,7 @@ def read_party(
     table.done()
     if Switch.PLAINTEXT not in party.switches and not all(one.encrypted for one in party.agreements):
         table.wrong("switches", 'with "plaintext-in", or every agreement with encrypted = true')
-    if party.endpoint is not None and not _is_endpoint(party.endpoint, plain=Switch.PLAIN_HTTP in party.switches):
+    if party.endpoint is not None and not is_endpoint(party.endpoint, plain=Switch.PLAIN_HTTP in party.switches):
         table.wrong(
             "endpoint",
             'an address such as "https://host/ebms"; http:// only on this machine, or with switches = ["plain-http"]',
@@ -144,14 +144,15 @@ def _agreement_faults(by_her: Mapping[int, Party]) -> list[Misconfigured]:
 def _agreements(table: Table, her_id: int) -> tuple[Agreement, ...]:
     agreements: dict[int, Agreement] = {}
     for entry in table.tables("agreement"):
-        agreement = _agreement(entry, her_id)
+        agreement = read_agreement(entry, her_id)
         if agreement.ours in agreements:
             entry.wrong("with", f"a HER-id that no other [[agreement]] here names; {agreement.ours} stands twice")
         agreements[agreement.ours] = agreement
     return tuple(agreements.values())
 
 
-def _agreement(table: Table, her_id: int) -> Agreement:
+def read_agreement(table: Table, her_id: int) -> Agreement:
+    """Return the agreement of a table with a party. Raises Misconfigured."""
     defaults = Agreement(cpa_id="", ours=0, theirs=0)
     cpa_id = table.text("cpa_id")
     agreement = Agreement(
@@ -171,6 +172,7 @@ def _agreement(table: Table, her_id: int) -> Agreement:
         payloads=table.whole("payloads", defaults.payloads, least=1, most=MAX_PAYLOADS),
         chase=table.choice_or_none("chase", Chase),
         processes=_processes(table.table("process")),
+        said=frozenset(table.names()),
     )
     table.done()
     if agreement.ours == her_id:
@@ -270,7 +272,8 @@ def _pins(table: Table) -> frozenset[str]:
     return frozenset(pin.lower() for pin in pins)
 
 
-def _is_endpoint(endpoint: str, *, plain: bool) -> bool:
+def is_endpoint(endpoint: str, *, plain: bool) -> bool:
+    """Say whether an address is one that envelopes may go to. `plain`: over http:// beyond this machine too."""
     try:
         url = urlsplit(endpoint)
         host, _ = url.hostname, url.port  # the port is only looked at when asked for
