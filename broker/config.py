@@ -69,6 +69,7 @@ class Settings(BaseSettings):
     organisation: Annotated[tuple[Organisation, ...], Field(min_length=1)]
     data: FilePath = Path("data")
     addresses: FilePath = Path("addresses")
+    agreements: FilePath = Path("agreements")  # imported CPAs; need not be there
     processes: FilePath = Field(default_factory=lambda: shipped("processes"))
     schemas: FilePath = Field(default_factory=lambda: shipped("schemas"))
     keys: FilePath = Path("keys")
@@ -244,7 +245,7 @@ def alert_secrets(alerts: Alerts) -> tuple[bytes, ...]:
 
 
 _TLS_PATHS = ("certificate", "key", "client_ca", "ca")
-_PATHS = ("data", "addresses", "processes", "schemas", "keys", "keys_passphrase", "site_key", "clients")
+_PATHS = ("data", "addresses", "agreements", "processes", "schemas", "keys", "keys_passphrase", "site_key", "clients")
 
 
 def _beside(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -255,7 +256,7 @@ def _beside(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
         return str(folder / Path(value).expanduser()) if isinstance(value, str) and value else value
 
     placed = {key: at(value) if key in _PATHS else value for key, value in values.items()}
-    for key in ("data", "addresses", "keys", "clients"):
+    for key in ("data", "addresses", "agreements", "keys", "clients"):
         placed.setdefault(key, at(str(Settings.model_fields[key].default)))
     for door in ("partner", "epj", "tls"):
         if isinstance(table := values.get(door), dict):

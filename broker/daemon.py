@@ -18,6 +18,7 @@ from broker.config_tables import Listener
 from broker.errors import Misconfigured, StoreBroken
 from broker.housekeeping import keep_house
 from broker.lookup.address_files import AddressFiles
+from broker.lookup.agreement_files import AgreementFiles
 from broker.lookup.anchors import read_anchors
 from broker.lookup.client_tls import ClientTls
 from broker.lookup.clients_file import ClientsFile
@@ -102,8 +103,9 @@ async def _run(
 
     clock, notifier, told = SystemClock(), Notifier(os.environ), telling(settings)
     anchors = read_anchors(settings.trust.roots, settings.trust.intermediates)
-    addresses = AddressFiles(settings.addresses, anchors)
     processes = ProcessFiles(settings.processes)
+    agreements = AgreementFiles(settings.agreements, hosted=settings.hosted, processes=processes.current, clock=clock)
+    addresses = AddressFiles(settings.addresses, anchors, agreements=agreements)
     keys = KeyFiles(settings.keys, settings.hosted, passphrase=passphrase(settings))
     clients = ClientsFile(settings.clients)
     doors_tls = {"partner": _tls(settings, settings.partner), "epj": _tls(settings, settings.epj)}

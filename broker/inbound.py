@@ -162,7 +162,7 @@ def _under_agreement(
         parts=tuple(sorted(entity.parts, key=lambda part: envelope.manifest.index(part.content_id))),
         from_her=from_her,
         to_her=to_her,
-        agreement=choose.agreement_of(directory, cpa_id=header.cpa_id, receiver=to_her, sender=from_her),
+        agreement=choose.agreement_of(directory, cpa_id=header.cpa_id, receiver=to_her, sender=from_her, at=at),
         process=None,
         function=None,
         directory=directory,
@@ -173,6 +173,7 @@ def _under_agreement(
 def _as_agreed(came: Came, doors: Doors) -> Came:
     """Check what the header alone shows against the agreement. Raises with the ebMS code and the element."""
     envelope, header = came.envelope, came.envelope.header
+    choose.require_in_force(came.agreement, header.timestamp)
     if header.time_to_live is not None and header.time_to_live <= came.at:
         raise TimeToLiveExpired(
             "the message came after its TimeToLive", location="//Header/MessageHeader/MessageData/TimeToLive"

@@ -97,10 +97,10 @@ class Seen:
     def of(cls, settings: "Settings", *, warning: int, critical: int) -> "Seen":
         """Read keys, address records and the doors' certificates. Raises Misconfigured for the passphrase."""
         from broker import telemetry
+        from broker.cli.check import address_files
         from broker.config import passphrase
         from broker.diagnosis.forecast import Own, Thresholds, forecast
         from broker.errors import Unaddressable
-        from broker.lookup.address_files import AddressFiles
         from broker.lookup.clock import SystemClock
         from broker.lookup.key_files import KeyFiles
         from broker.routing.party import Directory
@@ -108,7 +108,7 @@ class Seen:
 
         telemetry.configure("critical")  # what is wrong is printed here
         keys = KeyFiles(settings.keys, settings.hosted, passphrase=passphrase(settings))
-        addresses = AddressFiles(settings.addresses)
+        addresses, _ = address_files(settings)
         try:
             directory = addresses.current()
         except Unaddressable:  # it stands in the problems of `addresses`

@@ -15,6 +15,7 @@ from broker.cli.words import Language, say
 from broker.config import Settings
 from broker.errors import Misconfigured, Unaddressable
 from broker.lookup.address_files import AddressFiles
+from broker.lookup.agreement_files import AgreementFiles
 from broker.lookup.anchors import read_anchors
 from broker.lookup.clock import SystemClock
 from broker.lookup.process_files import ProcessFiles
@@ -22,7 +23,6 @@ from broker.lookup.shipped import shipped
 from broker.routing.choose import CERTIFICATE_NOT_TRUSTED
 from broker.routing.findings import Finding, assumed_ours, findings
 from broker.routing.party import Directory, Party
-from broker.sealing.paths import Anchors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,21 +37,20 @@ class Checked:
     @classmethod
     def of_folder(cls, folder: Path) -> "Checked":
         """Check a folder by itself, with the processes that come with the broker."""
-        return cls._of(folder, shipped("processes"), None, None)
+        telemetry.configure("critical")  # what is wrong is printed here; log lines would only be in the way
+        return cls._of(AddressFiles(folder), ProcessFiles(shipped("processes")), None)
 
     @classmethod
     def of_settings(cls, settings: Settings) -> "Checked":
         """Check the folder of a broker, knowing who is hosted. Raises Misconfigured for process files and roots."""
-        anchors = read_anchors(settings.trust.roots, settings.trust.intermediates)
-        return cls._of(settings.addresses, settings.processes, frozenset(settings.hosted), anchors)
+        telemetry.configure("critical")
+        files, processes = address_files(settings)
+        return cls._of(files, processes, frozenset(settings.hosted))
 
     @classmethod
-    def _of(cls, folder: Path, processes: Path, ours: frozenset[int] | None, anchors: Anchors | None) -> "Checked":
-        # What is wrong is printed here; the broker's log lines would only be in the way.
-        telemetry.configure("critical")
+    def _of(cls, files: AddressFiles, processes: ProcessFiles, ours: frozenset[int] | None) -> "Checked":
         at = SystemClock().now()
-        files = AddressFiles(folder, anchors)
-        names = ProcessFiles(processes).current().by_name
+        names = processes.current().by_name
         try:
             directory = files.current()
         except Unaddressable:
@@ -104,6 +103,16 @@ class Checked:
         her = party.her_id
         held = self.directory.signing(her) if signing else self.directory.encryption(her)
         return max(((each.not_valid_after_utc - self.at).days for each in held), default=None)
+
+
+def address_files(settings: Settings) -> tuple[AddressFiles, ProcessFiles]:
+    """Return the records of a broker with its agreements over them. Raises Misconfigured for process files and roots."""
+    processes = ProcessFiles(settings.processes)
+    agreements = AgreementFiles(
+        settings.agreements, hosted=settings.hosted, processes=processes.current, clock=SystemClock()
+    )
+    anchors = read_anchors(settings.trust.roots, settings.trust.intermediates)
+    return AddressFiles(settings.addresses, anchors, agreements=agreements), processes
 
 
 def show_checked(checked: Checked, console: Console, language: Language) -> None:

@@ -5,12 +5,12 @@ from collections import defaultdict
 from datetime import timedelta
 from typing import Final
 
+from broker.cli.check import address_files
 from broker.cli.doctor import Result, fault, note, ok
 from broker.cli.pinging import Heard, agreement_for, ping
 from broker.cli.way import Agreed, Stopped, walk
 from broker.config import Settings
 from broker.daemon import client_tls
-from broker.lookup.address_files import AddressFiles
 from broker.message import Text
 from broker.ports import Carrier
 from broker.routing.choose import plain_http_allowed, tls_pins
@@ -26,7 +26,7 @@ _WITHIN: Final = timedelta(seconds=5)
 
 async def partners_answer(settings: Settings) -> list[Result]:
     """Ask every endpoint of an active partner once, all of them side by side, and say where each stops."""
-    directory, tls = AddressFiles(settings.addresses).current(), client_tls(settings)
+    directory, tls = address_files(settings)[0].current(), client_tls(settings)
     whose: dict[str, list[int]] = defaultdict(list)
     for her, party in sorted(directory.parties.items()):
         endpoint = directory.endpoint(her)

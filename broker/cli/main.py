@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from broker.cli import act_commands, exits, reading_commands, service_commands
+from broker.cli.agreement_commands import agreements
 from broker.cli.alerts_commands import alerts
 from broker.cli.algorithms_command import algorithms
 from broker.cli.certificate_commands import certificates
@@ -200,6 +201,7 @@ def add(name: str, hers: tuple[int, ...], certificate: Path | None, config: Path
         click.echo("Keep it now: it can't be shown again.", err=True)
 
 
+main.add_command(agreements)
 main.add_command(certificates)
 main.add_command(alerts)
 main.add_command(webhooks)

@@ -3,6 +3,8 @@
 from typing import Final
 
 from broker.diagnosis.causes import (
+    AGREEMENT_DIFFERS,
+    AGREEMENT_NOT_IN_FORCE,
     BAD_REQUEST,
     DOCUMENT_REFUSED,
     HER_ID_NOT_PERMITTED,
@@ -357,6 +359,30 @@ ADDRESS: Final = (
             "på brannmuren og trust.revocation_hosts.",
             "Nothing is lost: it goes on by itself when the service answers. If it lasts, run broker check, and look "
             "at the firewall and trust.revocation_hosts.",
+        ),
+    ),
+    cause(
+        AGREEMENT_DIFFERS,
+        "agreement-differs",
+        Ball.PERSON,
+        "den importerte avtalen og adressepostene sier ikke det samme",
+        "the imported agreement and the address records do not say the same",
+        act=(
+            "Se forskjellene med broker agreements show, og rett adresseposten eller avtalen; "
+            "meldingen går da av seg selv.",
+            "See the differences by broker agreements show, and mend the record or the agreement; "
+            "the message then goes by itself.",
+        ),
+    ),
+    cause(
+        AGREEMENT_NOT_IN_FORCE,
+        "agreement-not-in-force",
+        Ball.PERSON,
+        "avtalen med mottakeren gjelder ikke nå",
+        "the agreement with the receiver is not in force now",
+        act=(
+            "Be mottakeren om en ny avtale, og ta den i bruk med broker agreements import FIL --take.",
+            "Ask the receiver for a new agreement, and take it into use by broker agreements import FILE --take.",
         ),
     ),
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from broker import telemetry
 from broker.errors import Misconfigured, Unaddressable
+from broker.lookup.agreement_files import AgreementFiles
 from broker.lookup.folder import Folder, Load, keep_looking
 from broker.lookup.profile_files import shipped_profiles
 from broker.routing.choose import NO_REGISTRY
@@ -21,9 +22,14 @@ from broker.sealing.paths import Anchors
 class AddressFiles:
     """The port Addresses over a folder of files."""
 
-    def __init__(self, folder: Path, anchors: Anchors | None = None) -> None:
-        """Read the folder. Never raises: a broker whose records can't be read yet takes messages and parks them."""
-        self._path, self._anchors = folder, anchors or Anchors()
+    def __init__(
+        self, folder: Path, anchors: Anchors | None = None, *, agreements: AgreementFiles | None = None
+    ) -> None:
+        """Read the folder, and lay the imported agreements over it.
+
+        Never raises: a broker whose records can't be read yet takes messages and parks them.
+        """
+        self._path, self._anchors, self._agreements = folder, anchors or Anchors(), agreements
         profiles = shipped_profiles()
 
         def read(text: str, source: str, load: Load) -> Party:
@@ -55,6 +61,9 @@ class AddressFiles:
             # A file without any good version is a party that we do not know of: the directory says so.
             unread = found.problems.keys() - found.values.keys()
             directory, faults = self._fit(found.values, complete=not unread)
+            if self._agreements is not None:
+                directory, more = self._agreements.laid_over(directory)
+                faults = (*faults, *more)
             self.problems = (*found.problems.values(), *faults)
             if directory != self._directory:
                 self._directory = directory

@@ -99,7 +99,7 @@ def retries(agreement: Agreement) -> Text:
         return Text(nb=f"sendes én gang, innen {longest.nb}", en=f"sent once, within {longest.en}")
     between, count = span(agreement.retry_interval), agreement.retries + 1
     return Text(
-        nb=f"sendes inntil {count} ganger med {between.nb} imellom, og aldri senere enn {longest.nb} etter forseglingen",
+        nb=f"sendes inntil {count} ganger med {between.nb} imellom, aldri senere enn {longest.nb} etter forseglingen",
         en=f"sent up to {count} times, {between.en} apart, and never later than {longest.en} after sealing",
     )
 

@@ -88,7 +88,9 @@ def laid_over(
         table = directory.agreement(ours, theirs)
         if found := differing(directory, used.agreed, processes):
             conflicts[pair] = found
-        parties[theirs] = _with(parties[theirs], directory, used, held, table, at)
+        taken = [one.agreement for one in former[pair] if at < one.until]
+        old = [each for each in held if each is not used and each.agreed.agreement in taken]
+        parties[theirs] = _with(parties[theirs], directory, used, old, table)
     laid = replace(directory, parties=parties, former=former, conflicts=conflicts)
     return laid, tuple(faults)
 
@@ -152,14 +154,14 @@ def _of_table(table: Agreement, found: Agreed, processes: Processes) -> list[Tex
                 )
             )
     met = {one.process for one in found.exchanged}
-    for name in sorted(met & table.processes.keys()):
-        process = processes.by_name[name]
-        for key, value in _said(table.processes[name]).items():
-            if value not in _meant(key, found.agreement.processes.get(name, Terms()), process):
+    for process in sorted(met & table.processes.keys()):
+        agreed_on = found.agreement.processes.get(process, Terms())
+        for key, value in _said(table.processes[process]).items():
+            if value not in _meant(key, agreed_on, processes.by_name[process]):
                 told.append(
                     Text(
-                        nb=f"{key} for {name} er en annen i [[agreement]] enn i avtalen",
-                        en=f"{key} of {name} is another in [[agreement]] than in the agreement",
+                        nb=f"{key} for {process} er en annen i [[agreement]] enn i avtalen",
+                        en=f"{key} of {process} is another in [[agreement]] than in the agreement",
                     )
                 )
     return told
@@ -204,35 +206,50 @@ def _seen(agreement: Agreement, pair: Pair) -> Agreement:
 
 
 def _with(
-    party: Party, directory: Directory, used: Version, held: Sequence[Version], table: Agreement | None, at: datetime
+    party: Party,
+    directory: Directory,
+    used: Version,
+    old: Collection[Version],
+    table: Agreement | None,
 ) -> Party:
     """Return the partner's record with the agreement in the place of its table.
 
     Endpoint and certificates that neither the record nor a parent has are the agreement's; so are, for signatures,
-    those of former versions while what was sent under them is taken.
+    those of `old` versions, under which messages are still taken.
     """
     her, found = party.her_id, used.agreed
-    agreement = found.agreement
-    if table is not None:
-        kept = {key: getattr(table, key) for key in found.silent if table.said is None or key in table.said}
-        chases = {name: terms.chase for name, terms in table.processes.items() if terms.chase is not None}
-        terms = {
-            name: replace(agreement.processes.get(name, Terms()), chase=chases.get(name))
-            for name in {*agreement.processes, *chases}
-        }
-        agreement = replace(agreement, processes=terms, **kept)
+    agreement = found.agreement if table is None else _completed(found, table)
     others = tuple(each for each in party.agreements if each.ours != agreement.ours)
-    changes: dict[str, object] = {}
-    if directory.endpoint(her) is None and is_endpoint(
-        found.endpoint, plain=Switch.PLAIN_HTTP in directory.switches(her)
-    ):
-        changes["endpoint"] = found.endpoint
+    plain = Switch.PLAIN_HTTP in directory.switches(her)
+    endpoint, signing, encryption = party.endpoint, party.signing, party.encryption
+    if directory.endpoint(her) is None and is_endpoint(found.endpoint, plain=plain):
+        endpoint = found.endpoint
     if not directory.signing(her):
-        old = [each.agreed.signing for each in held if each is not used and each.begins <= at]
-        changes["signing"] = tuple(dict.fromkeys((*found.signing, *(one for each in old for one in each))))
+        signing = tuple(dict.fromkeys((*found.signing, *(one for each in old for one in each.agreed.signing))))
     if not directory.encryption(her):
-        changes["encryption"] = found.encryption
-    return replace(party, agreements=(*others, agreement), **changes)  # type: ignore[arg-type]  # by name
+        encryption = found.encryption
+    return replace(party, agreements=(*others, agreement), endpoint=endpoint, signing=signing, encryption=encryption)
+
+
+def _completed(found: Agreed, table: Agreement) -> Agreement:
+    """Return the agreement with what it has no word for as the table that still stands in the record says it."""
+    agreement = found.agreement
+    words = found.silent if table.said is None else found.silent & table.said
+    chases = {name: terms.chase for name, terms in table.processes.items() if terms.chase is not None}
+    terms = {
+        name: replace(agreement.processes.get(name, Terms()), chase=chases.get(name))
+        for name in {*agreement.processes, *chases}
+    }
+    return replace(
+        agreement,
+        processes=terms,
+        chase=table.chase if "chase" in words else agreement.chase,
+        key_transport=table.key_transport if "key_transport" in words else agreement.key_transport,
+        cipher=table.cipher if "cipher" in words else agreement.cipher,
+        retries=table.retries if "retries" in words else agreement.retries,
+        retry_interval=table.retry_interval if "retry_interval" in words else agreement.retry_interval,
+        persist_duration=table.persist_duration if "persist_duration" in words else agreement.persist_duration,
+    )
 
 
 def versions_by_pair(versions: Collection[Version]) -> Mapping[Pair, tuple[Version, ...]]:

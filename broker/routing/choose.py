@@ -35,6 +35,8 @@ NO_CERTIFICATE = "MB-2007"
 NO_ENDPOINT = "MB-2008"
 PARTY_CLOSED = "MB-2009"
 NOT_RECEIVED = "MB-2010"
+AGREEMENT_DIFFERS = "MB-2013"
+NOT_IN_FORCE = "MB-2014"
 CERTIFICATE_NOT_TRUSTED = "MB-2021"
 
 # What mends itself comes first: of several certificates the one that is nearest to use gives the reason.
@@ -90,7 +92,8 @@ def route(
 ) -> Route:
     """Return the way of a business document of ours (HER-id `sender`) to a partner (`receiver`).
 
-    Raises Unaddressable (MB-2001, 2002, 2004, 2008 to 2010) or PartnerUnusable (MB-2003, 2005 to 2007, 2021).
+    Raises Unaddressable (MB-2001, 2002, 2004, 2008 to 2010, 2013, 2014) or PartnerUnusable (MB-2003, 2005 to 2007,
+    2021).
     """
     _require_open(directory, receiver)
     _require_received(directory, process, receiver)
@@ -128,6 +131,8 @@ def function_named(
             if _or(terms.service, function.service) != service:
                 continue  # most do not: only what may fit is put together
             for back in (False, True):
+                if not _listed(agreement.takes, process, function, back=back):
+                    continue
                 headers = _headers(process, function, terms, from_us=False, back=back)
                 if (
                     action == headers.action
@@ -138,21 +143,36 @@ def function_named(
     return None
 
 
-def agreement_of(directory: Directory, *, cpa_id: str, receiver: int, sender: int) -> Agreement:
+def agreement_of(directory: Directory, *, cpa_id: str, receiver: int, sender: int, at: datetime) -> Agreement:
     """Return the agreement that an incoming envelope from `sender` to `receiver` (of ours) names.
 
-    Raises ValueNotRecognized where the two have none, Inconsistent where they have another (ebMS 2.0, 3.1.2).
+    One that was replaced or ended is still good for its PersistDuration after that. Raises ValueNotRecognized where the
+    two have none, Inconsistent where they have another, or this one is over (ebMS 2.0, 3.1.2).
     """
+    where = "//eb:MessageHeader/eb:CPAId"
     agreement = directory.agreement(receiver, sender)
+    if agreement is not None and agreement.cpa_id == cpa_id:
+        return agreement
+    former = directory.former_agreement(receiver, sender, cpa_id)
+    if former is not None and at < former.until:
+        return former.agreement
+    if former is not None:
+        raise Inconsistent("expired agreement: it was replaced or ended", hint="compare CPAId", location=where)
     if agreement is None:
-        raise ValueNotRecognized(
-            "no agreement between the parties", hint="add an [[agreement]]", location="//eb:MessageHeader/eb:CPAId"
-        )
-    if agreement.cpa_id != cpa_id:
+        raise ValueNotRecognized("no agreement between the parties", hint="add an [[agreement]]", location=where)
+    raise Inconsistent("the parties have another agreement", hint="compare cpa_id", location=where)
+
+
+def require_in_force(agreement: Agreement, timestamp: datetime) -> None:
+    """Check that an envelope was made between Start and End of its agreement. Raises Inconsistent."""
+    if (agreement.starts is not None and timestamp < agreement.starts) or (
+        agreement.ends is not None and timestamp >= agreement.ends
+    ):
         raise Inconsistent(
-            "the parties have another agreement", hint="compare cpa_id", location="//eb:MessageHeader/eb:CPAId"
+            "the Timestamp is not between Start and End of the agreement",
+            hint="agree anew",
+            location="//Header/MessageHeader/CPAId",
         )
-    return agreement
 
 
 def endpoint(directory: Directory, receiver: int) -> str:
@@ -283,7 +303,11 @@ def tls_pins(directory: Directory) -> Mapping[str, frozenset[str]]:
 def _route(
     directory: Directory, *, process: Process, function: Function, ours: int, theirs: int, back: bool, now: datetime
 ) -> Route:
-    agreement = _agreement(directory, ours, theirs)
+    agreement = _agreement(directory, ours, theirs, now)
+    if not _listed(agreement.sends, process, function, back=back):
+        what = f"{process.name}/{RECEIPTS if back else function.key}"
+        why = f"the agreement of HER-id {ours} and HER-id {theirs} does not have {what} from us"
+        raise Unaddressable(why, error_id=NOT_RECEIVED, hint="run: broker agreements show")
     plain = not agreement.encrypted and Switch.PLAINTEXT in directory.switches(theirs)
     certificate = None if plain else recipient(directory, theirs, now)
     by_path = directory.trust(theirs) is Trust.PATH
@@ -297,6 +321,11 @@ def _route(
         profile=directory.profile(theirs),
         receipt=_policy(process, agreement),
     )
+
+
+def _listed(listed: frozenset[tuple[str, str]] | None, process: Process, function: Function, *, back: bool) -> bool:
+    """Say whether an agreement has a message; one that lists none has all that processes have."""
+    return listed is None or (process.name, RECEIPTS if back else function.key) in listed
 
 
 def _headers(process: Process, function: Function, terms: Terms, *, from_us: bool, back: bool) -> Headers:
@@ -330,10 +359,21 @@ def _or(wanted: str | None, default: str) -> str:
     return default if wanted is None else wanted
 
 
-def _agreement(directory: Directory, ours: int, theirs: int) -> Agreement:
+def _agreement(directory: Directory, ours: int, theirs: int, now: datetime) -> Agreement:
     if (agreement := directory.agreement(ours, theirs)) is None:
         why = f"no agreement between HER-id {ours} and HER-id {theirs}"
-        raise Unaddressable(why, error_id=NO_AGREEMENT, hint=f"add [[agreement]] with = {ours} to the partner's record")
+        raise Unaddressable(
+            why, error_id=NO_AGREEMENT, hint=f"import one, or add [[agreement]] with = {ours} to the partner's record"
+        )
+    if differences := directory.conflict(ours, theirs):
+        more = f" (and {len(differences) - 1} more)" if len(differences) > 1 else ""
+        why = f"the agreement with HER-id {theirs} and the address records differ: {differences[0].en}{more}"
+        raise Unaddressable(why, error_id=AGREEMENT_DIFFERS, hint="run: broker agreements show")
+    if (agreement.starts is not None and now < agreement.starts) or (
+        agreement.ends is not None and now >= agreement.ends
+    ):
+        why = f"the agreement of HER-id {ours} and HER-id {theirs} is not in force"
+        raise Unaddressable(why, error_id=NOT_IN_FORCE, hint="import a new one: broker agreements import FILE --take")
     return agreement
 
 

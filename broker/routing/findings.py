@@ -43,6 +43,7 @@ def findings(
         if her not in ours and party.kind is not PartyKind.ORGANISATION:
             found += _of_partner(directory, party, ours, at)
         found += _of_processes(party, processes)
+        found += _of_agreements(directory, party, at)
         found += _of_record(directory, party, at)
     return tuple(found)
 
@@ -102,6 +103,28 @@ def _by_path(directory: Directory, her: int, at: datetime) -> Iterator[Finding]:
                     en=f"the certificate for {_USES[use].en} is not trusted: {why.why}",
                 )
                 yield Finding(her_id=her, problem=False, text=text, error_id=choose.CERTIFICATE_NOT_TRUSTED)
+
+
+def _of_agreements(directory: Directory, party: Party, at: datetime) -> Iterator[Finding]:
+    her = party.her_id
+    for agreement in party.agreements:
+        for text in directory.conflict(agreement.ours, her):
+            yield Finding(her_id=her, problem=True, text=text, error_id=choose.AGREEMENT_DIFFERS)
+        if agreement.ends is None or agreement.starts is None:
+            continue
+        left = (agreement.ends - at).days
+        if not agreement.starts <= at < agreement.ends:
+            text = Text(
+                nb=f"avtalen med {agreement.ours} gjelder ikke nå",
+                en=f"the agreement with {agreement.ours} is not in force now",
+            )
+            yield Finding(her_id=her, problem=True, text=text, error_id=choose.NOT_IN_FORCE)
+        elif left < SOON:
+            text = Text(
+                nb=f"avtalen med {agreement.ours} går ut om {left} dager",
+                en=f"the agreement with {agreement.ours} ends in {left} days",
+            )
+            yield Finding(her_id=her, problem=False, text=text)
 
 
 def _of_processes(party: Party, processes: Collection[str]) -> Iterator[Finding]:

@@ -109,6 +109,9 @@ class Reads(Protocol):
     async def partner_holds(self) -> tuple[PartnerHold, ...]:
         """See `ports.Store`."""
 
+    async def open_to(self, her: int, *, after: str | None, limit: int) -> tuple[Work, ...]:
+        """See `ports.Store`."""
+
     async def tallies(self, *, now: datetime) -> tuple[Tally, ...]:
         """See `store.overview`."""
 
@@ -259,6 +262,26 @@ class Operators:
                 }
             )
         return sorted(told, key=lambda each: (-each["troubled"], -each["open"], each["herId"]))
+
+    async def agreement(self, ours: int, theirs: int) -> shapes.Json:
+        """Return what is open from `ours` to `theirs`, and under which CPAId it is sealed, if it is."""
+        found = await self._store.open_to(theirs, after=None, limit=MOST_WAITING)
+        return {
+            "open": [
+                {
+                    "deliveryId": work.delivery.id,
+                    "messageId": work.message.id,
+                    "msgId": work.message.msg_id,
+                    "kind": work.message.kind,
+                    "type": work.message.type,
+                    "transport": work.delivery.state.transport,
+                    "cpaId": work.envelope.cpa_id if work.envelope else None,
+                }
+                for work in found
+                if work.message.sender_her == ours
+            ],
+            "more": len(found) == MOST_WAITING,
+        }
 
     async def events(self, after: int, limit: int) -> list[shapes.Json]:
         """Return what is written down with a higher offset; a negative `after` means so many of the last."""
@@ -425,6 +448,9 @@ ANSWERS: Final[Mapping[str, Callable[[Operators, Asked], Awaitable[Any]]]] = {
     "queue": lambda operators, asked: operators.queue(_number(asked.get("limit"), MOST_WAITING)),
     "shape": lambda operators, _: operators.shape(),
     "partners": lambda operators, _: operators.partners(),
+    "agreement": lambda operators, asked: operators.agreement(
+        _number(asked.get("ours"), 0), _number(asked.get("theirs"), 0)
+    ),
     "events": lambda operators, asked: operators.events(
         _number(asked.get("after"), -MOST_WAITING), _number(asked.get("limit"), MOST_EVENTS)
     ),

@@ -274,12 +274,12 @@ def test_without_an_agreement_the_receipt_clock_is_the_processes() -> None:
 
 def test_an_incoming_envelope_must_name_the_agreement_of_the_pair() -> None:
     directory = directory_of(OURS, MUNICIPALITY, NURSING)
-    found = choose.agreement_of(directory, cpa_id="cpa-1", receiver=FJORDVIK_NURSING, sender=DALBYGDA_NURSING)
+    found = choose.agreement_of(directory, cpa_id="cpa-1", receiver=FJORDVIK_NURSING, sender=DALBYGDA_NURSING, at=NOW)
     assert found == AGREEMENT
     with pytest.raises(Inconsistent):
-        choose.agreement_of(directory, cpa_id="cpa-2", receiver=FJORDVIK_NURSING, sender=DALBYGDA_NURSING)
+        choose.agreement_of(directory, cpa_id="cpa-2", receiver=FJORDVIK_NURSING, sender=DALBYGDA_NURSING, at=NOW)
     with pytest.raises(ValueNotRecognized):
-        choose.agreement_of(directory, cpa_id="cpa-1", receiver=FJORDVIK_NURSING, sender=DALBYGDA)
+        choose.agreement_of(directory, cpa_id="cpa-1", receiver=FJORDVIK_NURSING, sender=DALBYGDA, at=NOW)
 
 
 NURSE = replace(NURSING, her_id=DALBYGDA_NURSE, parent=DALBYGDA_NURSING, person=True)
