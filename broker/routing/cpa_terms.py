@@ -123,6 +123,11 @@ class _Reading:
             kinds=(kind_of(self.our_her), kind_of(self.their_her)),
         )
         self.used = [(one, *self._ends(one)) for one in self.found.matched]
+        if not self.used and self.found.ambiguous:
+            self._refuse(
+                f"several pairs of roles fit the Service {self.found.ambiguous[0]}, and none is the process's own",
+                "ask which role is whose, and write a process file with these roles",
+            )
         if not self.used:
             self._refuse(
                 "no process here has any Service and Action of it",
@@ -223,7 +228,7 @@ class _Reading:
         persist = self._said("PersistDuration", ours, theirs, lambda one: one.persist)
         for binding in (*ours, *theirs):
             if binding.order not in (None, "NotGuaranteed"):
-                self._refuse("asks for messages in order", "ask for MessageOrderSemantics NotGuaranteed")
+                self._refuse("the agreement asks for messages in order", "ask for MessageOrderSemantics NotGuaranteed")
         if retries is None:
             retries = usual.retries
             self.silent.add("retries")
@@ -237,7 +242,9 @@ class _Reading:
             self.silent.add("persist_duration")
             self._silent("PersistDuration", "P2D")
         if interval >= persist:
-            self._refuse("has a RetryInterval that is not shorter than PersistDuration", "ask for a longer one")
+            self._refuse(
+                "the agreement has a RetryInterval that is not shorter than PersistDuration", "ask for a longer one"
+            )
         return retries, interval, persist
 
     def _said(
@@ -266,12 +273,14 @@ class _Reading:
             self._left_open("ackRequested", asked=asked)
         if asked and not reliable:
             self._refuse(
-                "asks for acknowledgments and has no ReliableMessaging", "ask for Retries and RetryInterval in it"
+                "the agreement asks for acknowledgments and has no ReliableMessaging",
+                "ask for Retries and RetryInterval in it",
             )
         unique = self._often("duplicateElimination", lambda one: one.duplicate_elimination)
         if unique is not None and unique is not asked:
             self._refuse(
-                "wants duplicateElimination and ackRequested not to be the same", "ask for both always, or both never"
+                "the agreement wants duplicateElimination and ackRequested not to be the same",
+                "ask for both always, or both never",
             )
         if asked and any(channel.actor is None for _, channel in self._senders()):
             self._say(
@@ -288,7 +297,9 @@ class _Reading:
                 self._left_open("ackSignatureRequested", asked=signed)
             return signed and ack
         if wanted and ack and not signed:
-            self._refuse("wants signed acknowledgments of unsigned messages", "ask for both signed, or neither")
+            self._refuse(
+                "the agreement wants signed acknowledgments of unsigned messages", "ask for both signed, or neither"
+            )
         return wanted and ack
 
     def _often(self, name: str, of: Callable[[Channel], Often]) -> bool | None:
@@ -302,14 +313,16 @@ class _Reading:
                     f"{name} is another where {one.sent.name} is sent than where it is taken; the sender's counts",
                 )
         if len(said) > 1:
-            self._refuse(f"has {name} always for one message and never for another", f"ask for one {name} for all")
+            self._refuse(
+                f"the agreement has {name} always for one message and never for another", f"ask for one {name} for all"
+            )
         return None if not said else said == {Often.ALWAYS}
 
     def _sync(self) -> bool:
         said = self._same("syncReplyMode", (channel.sync_reply for _, channel in self._senders()))
         if said not in (SyncReply.NONE, SyncReply.MSH_SIGNALS):
             self._refuse(
-                f"has syncReplyMode {said}: only signals of the message service can come in the HTTP answer",
+                f"the agreement has syncReplyMode {said}: only the message service's signals can come in the HTTP answer",
                 "ask for mshSignalsOnly, or none",
             )
         for party in self.cpa.parties:
@@ -331,7 +344,7 @@ class _Reading:
             binding = taker.exchanges[taken.exchange].receiver
             if True in wanted and "xmlenc" in (binding.envelope or ""):
                 self._refuse(
-                    "wants payloads under XML Encryption, which this broker does not write",
+                    "the agreement wants payloads under XML Encryption, which this broker does not write",
                     "ask for isConfidential none: the payload is encrypted as CMS before it is put in",
                 )
             if True in wanted and binding.encryption:
@@ -339,7 +352,9 @@ class _Reading:
         names = {cipher.oid: cipher for cipher in Cipher} | {cipher.value: cipher for cipher in Cipher}
         found = {names.get(name.rpartition("#")[2].lower(), names.get(name)) for name in ciphers}
         if len(found) > 1 or None in found or Cipher.TRIPLE_DES_CBC in found:
-            self._refuse("wants a content encryption that this broker does not write", "ask for aes256-cbc")
+            self._refuse(
+                "the agreement wants a content encryption that this broker does not write", "ask for aes256-cbc"
+            )
         if not found:
             self.silent.add("cipher")
         return next((cipher.value for cipher in found if cipher), Agreement(cpa_id="", ours=0, theirs=0).cipher)
@@ -387,7 +402,9 @@ class _Reading:
         found = sorted({address for address in addresses if address})
         if len(found) != 1:
             self._refuse(
-                "names several addresses of the partner" if found else "names no http(s) address of the partner",
+                "the agreement names several addresses of the partner"
+                if found
+                else "names no http(s) address of the partner",
                 "ask for one address for all messages and signals",
             )
         return found[0]
@@ -470,13 +487,13 @@ class _Reading:
         found = list(values)
         if any(value != found[0] for value in found):
             self._refuse(
-                f"has another {name} for one message or direction than for another",
+                f"the agreement has another {name} for one message or direction than for another",
                 f"ask for one {name} for all: this broker keeps one for a pair",
             )
         return found[0]
 
     def _refuse(self, why: str, hint: str) -> NoReturn:
-        raise Misconfigured(f"the agreement {why}", where=self.cpa.source, hint=hint)
+        raise Misconfigured(why, where=self.cpa.source, hint=hint)
 
 
 def _over_http(party: CpaParty, channel: Channel) -> bool:
