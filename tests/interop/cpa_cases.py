@@ -184,8 +184,8 @@ def _dialects() -> Iterator[Case]:
         ),
     )
     yield _dialect("the payload's certificate by ApplicationCertificateRef", _application_certificate)
-    yield _dialect("receipts have an Action", _receipts("Apprec"), receipts=True)
-    yield _dialect("receipts have an Action in capitals", _receipts("APPREC"), receipts=True)
+    yield _dialect("receipts have an Action", receipts("Apprec"), receipts=True)
+    yield _dialect("receipts have an Action in capitals", receipts("APPREC"), receipts=True)
     yield _dialect("an Action that no process has", but(('c:action="Svar"', 'c:action="Inkassokrav"')), "no-process")
     yield _dialect("retries differ where it is taken", _theirs("<c:Retries>3", "<c:Retries>9"), "differs", retries=3)
     yield _dialect(
@@ -295,7 +295,7 @@ def _twice(element: str) -> Change:
     return change
 
 
-def _receipts(action: str) -> Change:
+def receipts(action: str) -> Change:
     """Add an Action for receipts that both send and take."""
 
     def change(data: bytes) -> bytes:
