@@ -20,12 +20,26 @@ from broker.diagnosis import causes
 from broker.lookup.address_files import AddressFiles
 from broker.lookup.key_files import KeyFiles
 from broker.message import Changes, EventKind, NewEvent
+from broker.routing.agreement_file import Taken
+from broker.routing.agreements import laid_over, understood
+from broker.routing.cpa import read_cpa
 from broker.routing.process import Processes
 from broker.sealing.certificates import Use, new_certificate
 from broker.store import reads, schema
 from tests.causes.bench import MSG_ID, Bench, bench
 from tests.causes.told import Case, Told
-from tests.scenario.pair import DALBYGDA, FJORDVIK, NORDLI, ORGANISATION, START, dialogue, side_key, unit
+from tests.interop.cpa_files import but, cpa
+from tests.scenario.pair import (
+    DALBYGDA,
+    FJORDVIK,
+    NORDLI,
+    ORGANISATION,
+    START,
+    dialogue,
+    shipped_processes,
+    side_key,
+    unit,
+)
 
 DAY = timedelta(days=1)
 VALID = START - DAY, START + DAY
@@ -98,6 +112,26 @@ async def _registry_gone(folder: Path) -> Told:
 
 def _process_gone(at: Bench) -> None:
     at.left.doors = replace(at.left.doors, processes=lambda: Processes(by_name={}))
+
+
+def _differs(at: Bench) -> None:
+    """Let left's imported agreement, laid over its records, name another address than they do."""
+    known = at.left.addresses.directory.agreement(FJORDVIK, DALBYGDA)
+    assert known is not None
+    ends = ("--a-id", str(FJORDVIK), "--b-id", str(DALBYGDA))
+    content = but(('c:action="Foresporsel"', 'c:action="Notat"'))(cpa(*ends, "--cpaid", known.cpa_id))
+    directory = at.left.addresses.directory
+    taken = Taken(
+        cpa=read_cpa(content, source="x.xml"),
+        file="x.xml",
+        sha256="",
+        taken_at=START,
+        services={"HELSEFAGLIG": "Interop"},
+        source="agreements/x.toml",
+    )
+    processes = shipped_processes()
+    version = understood(taken, directory, hosted={FJORDVIK}, processes=processes)
+    at.left.addresses.directory, _ = laid_over(directory, (version,), processes=processes, at=START)
 
 
 async def _damaged(folder: Path) -> Told:
@@ -205,6 +239,8 @@ CASES: Final = (
     _record("the receiver is closed", "MB-2009", lambda at: at.unit(active=False), after=True),
     _record("the receiver does not take this", "MB-2010", lambda at: at.unit(receives=frozenset({"AVVIK"}))),
     _record("the process file has gone", "MB-2011", _process_gone, after=True),
+    _record("agreement and record differ", "MB-2013", _differs),
+    _record("the agreement has ended", "MB-2014", lambda at: at.agreement(starts=START - 2 * DAY, ends=START - DAY)),
     _case("no address records can be read", "MB-2004", "person", _registry_gone),
     _case("our certificate expired", "MB-4101", "person", partial(_own_certificate, Use.SIGN, EXPIRED)),
     _case("our certificate not valid yet", "MB-4102", "person", partial(_own_certificate, Use.SIGN, COMING)),
