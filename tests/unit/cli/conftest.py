@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -89,7 +89,7 @@ async def _fill(data: Path) -> Ids:
                 events=(an_event(kind=EventKind.SENT, message_id=sent.id, delivery_id=away.id, stop_point="K5"),),
                 bodies=(sealed,),
                 messages=(sent,),
-                deliveries=(replace(away, envelope=letter.eb_id),),
+                deliveries=(away,),
                 envelopes=(letter,),
                 attempts=(an_attempt(letter),),
             )

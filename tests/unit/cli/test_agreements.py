@@ -1,14 +1,20 @@
 """broker agreements: a file is shown and changes nothing; taken, it counts; compared, retired; exit codes."""
 
+import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from broker.lookup.site_key import site_key
+from broker.message import Changes, EventKind
+from broker.store.sqlite import open_store
 from tests.interop.cpa_cases import receipts
 from tests.interop.cpa_files import cpa
 from tests.store.values import OURS, PARTNER
+from tests.store.values import event as an_event
 from tests.unit.cli.conftest import Ids, Run
 
 HERS = ("--a-id", str(OURS), "--b-id", str(PARTNER))
@@ -90,7 +96,20 @@ def test_a_table_that_remains_is_a_conflict_until_it_is_removed(run: Run, site: 
     assert 'cpa_id = "table:1"' in note.read_text()  # to judge what was sent under it
 
 
+async def _seal(data: Path, filled: Ids) -> None:
+    """Let the delivery that has an envelope know of it, as sealing does."""
+    store = await open_store(data, site_key=site_key(data), on_broken=lambda error: None, reserve=0)
+    try:
+        ((found, *_),) = [await store.find(filled.sent, hers=None)]
+        sealed = replace(found.deliveries[0], envelope=filled.sent_envelope)
+        event = an_event(kind=EventKind.SEALED, message_id=filled.sent)
+        await store.record(Changes(events=(event,), advanced=(sealed,)))
+    finally:
+        await store.close()
+
+
 def test_import_lists_what_waits_by_how_it_would_be_touched(run: Run, site: Path, file: Path, filled: Ids) -> None:
+    asyncio.run(_seal(site / "data", filled))
     waiting = told(run, file)["waiting"]
     assert [each["messageId"] for each in waiting["unsealed"]] == [filled.parked]
     assert [(each["messageId"], each["cpaId"]) for each in waiting["sealed"]] == [(filled.sent, "cpa-1")]

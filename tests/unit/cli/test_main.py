@@ -40,6 +40,7 @@ def test_all_commands_are_there() -> None:
         ("events",),
         ("alerts", "test"),
         ("addresses", "check"),
+        *[("agreements", name) for name in ("import", "list", "show", "compare", "retire")],
         ("keys", "new"),
         ("clients", "add"),
         ("certificates",),
