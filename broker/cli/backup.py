@@ -145,7 +145,7 @@ def _files(config: Path, settings: Settings, *, with_keys: bool) -> Iterator[tup
         yield _CLIENTS, settings.clients
     if with_keys:
         yield _KEY, settings.site_key_file
-    for name in ("addresses", "processes", "schemas", "keys"):
+    for name in ("addresses", "agreements", "processes", "schemas", "keys"):
         top: Path = getattr(settings, name)
         if name in ("processes", "schemas") and top == shipped(name):
             continue
@@ -160,7 +160,7 @@ def _places(folder: Path, settings: Settings) -> Iterator[tuple[str, Path]]:
     all_places = {
         _CLIENTS: settings.clients,
         _KEY: settings.site_key_file,
-        **{name: getattr(settings, name) for name in ("addresses", "processes", "schemas", "keys")},
+        **{name: getattr(settings, name) for name in ("addresses", "agreements", "processes", "schemas", "keys")},
     }
     yield from ((name, place) for name, place in all_places.items() if (folder / name).exists())
 

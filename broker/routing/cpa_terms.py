@@ -322,7 +322,7 @@ class _Reading:
         said = self._same("syncReplyMode", (channel.sync_reply for _, channel in self._senders()))
         if said not in (SyncReply.NONE, SyncReply.MSH_SIGNALS):
             self._refuse(
-                f"the agreement has syncReplyMode {said}: only the message service's signals can come in the HTTP answer",
+                f"the agreement has syncReplyMode {said}: only signals of the MSH can come in the HTTP answer",
                 "ask for mshSignalsOnly, or none",
             )
         for party in self.cpa.parties:

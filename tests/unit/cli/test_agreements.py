@@ -137,6 +137,14 @@ def test_the_next_version_is_compared_and_takes_the_place_of_the_one_before(run:
     assert [each.split()[0] for each in run("agreements", "list").stdout.splitlines()] == ["retired", "in"]
 
 
+def test_a_backup_holds_the_agreements(run: Run, site: Path, file: Path, filled: Ids) -> None:
+    imported(run, file, "--take")
+    (site / "keys").mkdir()
+    saved = run("backup", str(site / "backup"))
+    assert saved.exit_code == 0, saved.output
+    assert folder(site / "backup") == folder(site) == [".toml", ".xml"]
+
+
 def test_what_can_not_be_kept_is_shown_as_far_as_it_goes_and_refused(run: Run, site: Path, file: Path) -> None:
     file.write_bytes(cpa(*HERS, "--encrypted"))
     refused = imported(run, file, "--take")
