@@ -116,3 +116,8 @@ interop: setup system
 .PHONY: trust
 trust: setup
 	$(BIN)/python -m tests.trust
+
+# Agreement files of every kind, read and judged; SABOTAGE=name for a planted fault.
+.PHONY: agreements
+agreements: setup
+	$(BIN)/python -m tests.interop.cpa_cases

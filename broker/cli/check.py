@@ -49,7 +49,7 @@ class Checked:
 
     @classmethod
     def _of(cls, files: AddressFiles, processes: ProcessFiles, ours: frozenset[int] | None) -> "Checked":
-        at = SystemClock().now()
+        at, alone = SystemClock().now(), ours is None
         names = processes.current().by_name
         try:
             directory = files.current()
@@ -58,7 +58,7 @@ class Checked:
         found = findings(
             directory, ours=assumed_ours(directory) if ours is None else ours, processes=names.keys(), at=at
         )
-        if anchors is None:  # the roots stand in the settings: without them a path can't be judged
+        if alone:  # the roots stand in the settings: without them a path can't be judged
             found = tuple(each for each in found if each.error_id != CERTIFICATE_NOT_TRUSTED)
         return cls(directory=directory, problems=files.problems, findings=found, at=at)
 
@@ -106,7 +106,7 @@ class Checked:
 
 
 def address_files(settings: Settings) -> tuple[AddressFiles, ProcessFiles]:
-    """Return the records of a broker with its agreements over them. Raises Misconfigured for process files and roots."""
+    """Return the records of a broker, its agreements over them. Raises Misconfigured for process files and roots."""
     processes = ProcessFiles(settings.processes)
     agreements = AgreementFiles(
         settings.agreements, hosted=settings.hosted, processes=processes.current, clock=SystemClock()

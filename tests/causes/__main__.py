@@ -21,6 +21,7 @@ from tests.causes import alarms, at_home, by_path, on_the_wire, receipts
 from tests.causes.sabotage import planted
 from tests.causes.told import Case, Wrong, faults_of
 
+CASES = (*at_home.CASES, *on_the_wire.CASES, *receipts.CASES, *alarms.CASES, *by_path.CASES)
 FLOOR, FLOOR_OF_IDS = 84, 75
 
 
