@@ -57,11 +57,12 @@ def understood(taken: Taken, directory: Directory, *, hosted: Collection[int], p
 def current(versions: Collection[Version], at: datetime) -> Version | None:
     """Return which of a pair's versions counts at that time: the last taken of those in force.
 
-    Where none is, the last one that is not retired, so that its end is named rather than the lack of an agreement.
+    Where none is, the last one that has ended, so that its end is named rather than the lack of an agreement; one whose
+    time has not come counts for nothing yet.
     """
     order = sorted(versions, key=lambda each: each.taken.taken_at, reverse=True)
-    left = [each for each in order if not each.retired(at)]
-    return next((each for each in left if each.in_force(at)), next(iter(left), None))
+    begun = [each for each in order if each.begins <= at and not each.retired(at)]
+    return next((each for each in begun if each.in_force(at)), next(iter(begun), None))
 
 
 def laid_over(
@@ -80,6 +81,8 @@ def laid_over(
         used = current(held, at)
         former[pair] = _former(held, used, at)
         if used is None:
+            if theirs in parties and directory.agreement(ours, theirs) is None:
+                parties[theirs] = _until_then(parties[theirs], held, at)
             continue
         if theirs not in parties:
             why = f"HER-id {theirs}, its other party, has no address record"
@@ -91,6 +94,9 @@ def laid_over(
         taken = [one.agreement for one in former[pair] if at < one.until]
         old = [each for each in held if each is not used and each.agreed.agreement in taken]
         parties[theirs] = _with(parties[theirs], directory, used, old, table)
+        if ours in parties:  # both are ours: the table may stand in either record
+            kept = tuple(each for each in parties[ours].agreements if each.ours != theirs)
+            parties[ours] = replace(parties[ours], agreements=kept)
     laid = replace(directory, parties=parties, former=former, conflicts=conflicts)
     return laid, tuple(faults)
 
@@ -98,6 +104,8 @@ def laid_over(
 def differing(directory: Directory, found: Agreed, processes: Processes) -> tuple[Text, ...]:
     """Return how the address records contradict an agreement. What a record leaves out contradicts nothing."""
     agreement, her = found.agreement, found.agreement.theirs
+    if directory.party(her) is None:
+        return (Text(nb=f"HER-id {her} har ingen adressepost", en=f"HER-id {her} has no address record"),)
     told = list[Text]()
     table = directory.agreement(agreement.ours, her)
     if table is not None:
@@ -231,6 +239,15 @@ def _with(
     return replace(party, agreements=(*others, agreement), endpoint=endpoint, signing=signing, encryption=encryption)
 
 
+def _until_then(party: Party, held: Collection[Version], at: datetime) -> Party:
+    """Return a record whose table was taken out for a version that is yet to begin: the table counts until then."""
+    for version in held:
+        if version.begins > at and not version.retired(at):
+            old = tuple(_seen(each, version.pair) for each in version.taken.replaced)
+            return replace(party, agreements=(*party.agreements, *old))
+    return party
+
+
 def _completed(found: Agreed, table: Agreement) -> Agreement:
     """Return the agreement with what it has no word for as the table that still stands in the record says it."""
     agreement = found.agreement
@@ -241,10 +258,19 @@ def _completed(found: Agreed, table: Agreement) -> Agreement:
         for name in {*agreement.processes, *chases}
     }
     return replace(
-        agreement,
+        table,
+        cpa_id=agreement.cpa_id,
+        sync=agreement.sync,
+        signed=agreement.signed,
+        encrypted=agreement.encrypted,
+        ack_requested=agreement.ack_requested,
+        ack_signed=agreement.ack_signed,
+        starts=agreement.starts,
+        ends=agreement.ends,
         processes=terms,
-        chase=table.chase if "chase" in words else agreement.chase,
-        key_transport=table.key_transport if "key_transport" in words else agreement.key_transport,
+        sends=agreement.sends,
+        takes=agreement.takes,
+        said=None,
         cipher=table.cipher if "cipher" in words else agreement.cipher,
         retries=table.retries if "retries" in words else agreement.retries,
         retry_interval=table.retry_interval if "retry_interval" in words else agreement.retry_interval,

@@ -94,6 +94,28 @@ def test_the_last_version_that_was_taken_counts_when_its_start_has_come() -> Non
     assert over(records(), old, coming).former_agreement(A, B, "old") is None
 
 
+def test_until_the_start_of_a_version_that_was_taken_early_the_table_counts_also_when_it_was_removed() -> None:
+    coming = version(cpa("--start", "2026-11-23T12:00:00Z"), replaced=(TABLE,))
+    for directory in (records(table=TABLE), records()):
+        laid = over(directory, coming)
+        assert in_use(laid) == "table:1"
+        assert conflicts(laid) == []
+    begun = over(records(), coming, at=NOW + DAY)
+    assert in_use(begun) == "interop:1"
+    assert begun.former_agreement(A, B, "table:1") is not None
+
+
+def test_where_both_are_hosted_here_a_table_of_either_record_gives_way() -> None:
+    directory = records()
+    mirrored = replace(TABLE, cpa_id="interop:1", ours=B, theirs=A, chase=Chase.ASK)
+    parties = {**directory.parties, A: replace(directory.parties[A], agreements=(mirrored,))}
+    laid = over(replace(directory, parties=parties), version())
+    for ours, theirs in ((A, B), (B, A)):
+        found = laid.agreement(ours, theirs)
+        assert found is not None
+        assert (found.cpa_id, found.ours, found.sends is not None) == ("interop:1", ours, True)
+
+
 def test_what_was_replaced_is_good_for_its_persist_duration_and_then_named_as_expired() -> None:
     old = version(cpa("--cpaid", "old"), taken_at=NOW - 9 * DAY)
     new = version(cpa("--cpaid", "new", "--sync"), taken_at=NOW)
@@ -261,16 +283,22 @@ def test_what_the_agreement_does_not_list_is_neither_sent_nor_taken() -> None:
     assert named("Apprec") is None
 
 
-@pytest.mark.parametrize("at", [datetime(2035, 1, 1, tzinfo=UTC), datetime(2019, 12, 31, tzinfo=UTC)])
-def test_outside_start_and_end_nothing_is_sealed_and_nothing_taken(at: datetime) -> None:
-    laid = over(sealed_for_them(), version(), at=at)
-    with pytest.raises(Unaddressable) as caught:
-        route_of(laid, "Foresporsel", now=at)
-    assert caught.value.error_id == "MB-2014"
-    agreement = laid.agreement(A, B)
+def test_after_its_end_nothing_is_sealed_and_before_its_start_it_is_as_if_there_were_none() -> None:
+    for at, error_id in (
+        (datetime(2035, 1, 1, tzinfo=UTC), "MB-2014"),
+        (datetime(2019, 12, 31, tzinfo=UTC), "MB-2002"),
+    ):
+        with pytest.raises(Unaddressable) as caught:
+            route_of(over(sealed_for_them(), version(), at=at), "Foresporsel", now=at)
+        assert caught.value.error_id == error_id
+
+
+@pytest.mark.parametrize("timestamp", [datetime(2035, 1, 1, tzinfo=UTC), datetime(2019, 12, 31, tzinfo=UTC)])
+def test_what_was_made_outside_start_and_end_is_inconsistent(timestamp: datetime) -> None:
+    agreement = over(records(), version()).agreement(A, B)
     assert agreement is not None
     with pytest.raises(Inconsistent) as refused:
-        choose.require_in_force(agreement, at)
+        choose.require_in_force(agreement, timestamp)
     assert refused.value.location == "//Header/MessageHeader/CPAId"
     choose.require_in_force(agreement, NOW)
 
