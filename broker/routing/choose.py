@@ -149,7 +149,7 @@ def agreement_of(directory: Directory, *, cpa_id: str, receiver: int, sender: in
     One that was replaced or ended is still good for its PersistDuration after that. Raises ValueNotRecognized where the
     two have none, Inconsistent where they have another, or this one is over (ebMS 2.0, 3.1.2).
     """
-    where = "//eb:MessageHeader/eb:CPAId"
+    where = "//Header/MessageHeader/CPAId"
     agreement = directory.agreement(receiver, sender)
     if agreement is not None and agreement.cpa_id == cpa_id:
         return agreement
