@@ -37,12 +37,12 @@ def ping(said: Said, her: int, ours: int | None, config: Path, as_json: bool) ->
     Example: broker ping 8000201 --from 8000101
     """
     from broker import telemetry
+    from broker.cli.check import address_files
     from broker.config import load
-    from broker.lookup.address_files import AddressFiles
 
     telemetry.configure("critical")  # what is wrong is said in the answer
     settings = load(config)
-    directory = AddressFiles(settings.addresses).current()
+    directory = address_files(settings)[0].current()
     agreement, endpoint = _way_to(settings, directory, her, ours)
     told = asyncio.run(_asked(settings, directory, agreement, endpoint))
     if as_json:
