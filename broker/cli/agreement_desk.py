@@ -129,11 +129,11 @@ class Desk:
 
     def own_remarks(self, found: Agreed) -> tuple[Remark, ...]:
         """Return whether the agreement names the certificates that we have."""
-        keys = KeyFiles(self.settings.keys, self.settings.hosted, passphrase=passphrase(self.settings))
         try:
+            keys = KeyFiles(self.settings.keys, self.settings.hosted, passphrase=passphrase(self.settings))
             signing = {keys.signing(found.agreement.ours, self.now).certificate}
-        except OwnKeyUnusable:
-            return ()  # `broker check` says so
+        except (OwnKeyUnusable, Misconfigured):
+            return ()  # `broker check` says so; or they are not for who asks
         opening = {pair.certificate for pair in keys.opening(found.agreement.ours)}
         told = list[Remark]()
         for nb, en, named, held in (

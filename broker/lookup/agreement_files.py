@@ -34,6 +34,7 @@ class AgreementFiles:
         self._folder: Folder[Taken] = Folder(folder, read_taken)
         self._known: dict[str, tuple[Taken, Processes, object, Version]] = {}
         self._taken: Mapping[str, Taken] = {}
+        self._kinds: Mapping[int, object] = {}
         self._read = False
 
     def laid_over(self, directory: Directory) -> tuple[Directory, tuple[Misconfigured, ...]]:
@@ -69,15 +70,17 @@ class AgreementFiles:
         processes = self._processes()
         versions, faults = list[Version](), list[Misconfigured]()
         kinds = {her: party.kind for her, party in directory.parties.items()}
+        if kinds != self._kinds:
+            self._kinds = kinds
         for name, taken in self._taken.items():
             known = self._known.get(name)
-            if known is None or known[0] is not taken or known[1] is not processes or known[2] != kinds:
+            if known is None or known[0] is not taken or known[1] is not processes or known[2] is not self._kinds:
                 try:
                     version = understood(taken, directory, hosted=self._hosted, processes=processes)
                 except Misconfigured as fault:
                     faults.append(fault)
                     continue
-                self._known[name] = known = (taken, processes, kinds, version)
+                self._known[name] = known = (taken, processes, self._kinds, version)
             versions.append(known[3])
         return versions, faults
 

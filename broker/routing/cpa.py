@@ -8,11 +8,12 @@ that means two things, a reference that leads nowhere, a number that is none. Ea
 
 import binascii
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, NoReturn, TypeVar
+from urllib.parse import urlsplit
 
 from cryptography.x509 import Certificate, load_der_x509_certificate
 
@@ -356,7 +357,9 @@ def _role(node: _Node, channels: Mapping[str, Channel], certificates: Mapping[st
 
 
 def _action(node: _Node, channels: Mapping[str, Channel]) -> Action:
-    # CPPA 2.0, 8.4.5: a CanSend may hold a nested CanReceive, for the response in the same HTTP exchange.
+    if node.all("CanReceive") or node.all("CanSend"):  # CPPA 2.0, 8.4.5
+        why = "holds the answer that comes in the same HTTP exchange, which this broker does not have"
+        node.fail(why, "ask for an agreement where each message goes by itself")
     binding, other = node.one("ThisPartyActionBinding"), node.maybe("OtherPartyActionBinding")
     asked = binding.maybe("BusinessTransactionCharacteristics")
     named = [one.text() for one in binding.all("ChannelId")]
@@ -460,3 +463,32 @@ def _must_be(node: _Node, id: str, there: Mapping[str, object], what: str) -> st
     if id not in there:
         node.fail(f"names a {what} that the party does not have", "ask the partner for the whole file")
     return id
+
+
+# --- its channels ---
+
+
+def usable_channels(party: CpaParty, names: Iterable[str]) -> list[Channel]:
+    """Return those of a party's channels that this broker can use, in the order of preference."""
+    return [party.channels[name] for name in names if over_http(party, party.channels[name])]
+
+
+def over_http(party: CpaParty, channel: Channel) -> bool:
+    """Say whether a channel goes over HTTP, and so can be used."""
+    transport = party.transports[channel.transport]
+    return transport.protocol.upper().startswith("HTTP") and (
+        not transport.endpoints or any(_is_http(each) for each in transport.endpoints)
+    )
+
+
+def address(party: CpaParty, channel: Channel) -> str | None:
+    """Return the first http(s) address of a channel."""
+    return next((each for each in party.transports[channel.transport].endpoints if _is_http(each)), None)
+
+
+def _is_http(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        return parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        return False

@@ -11,13 +11,24 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, NoReturn, TypeVar
-from urllib.parse import urlsplit
 
 from cryptography.x509 import Certificate
 
 from broker.errors import Misconfigured
 from broker.message import Text
-from broker.routing.cpa import Action, Binding, Channel, Cpa, CpaParty, Often, Role, SyncReply
+from broker.routing.cpa import (
+    Action,
+    Binding,
+    Channel,
+    Cpa,
+    CpaParty,
+    Often,
+    Role,
+    SyncReply,
+    address,
+    over_http,
+    usable_channels,
+)
 from broker.routing.cpa_match import Match, Matched, matches, unmatched
 from broker.routing.party import Agreement, PartyKind
 from broker.routing.process import Processes
@@ -27,6 +38,7 @@ from broker.sealing.cms import Cipher
 T = TypeVar("T")
 
 VERSIONS: Final = frozenset({"2_0", "2_0a", "2_0b", "2_0c", "1.0"})
+_BY_NAME: Final = {algorithm.name.replace("-", ""): algorithm for algorithm in BY_ID.values()}  # some write no URI
 _SEALED: Final = frozenset({"persistent", "transient-and-persistent"})
 
 
@@ -83,11 +95,6 @@ def her_of(cpa: Cpa, party: CpaParty) -> int:
             hint="ask for an agreement that names each party by its HER-id",
         )
     return int(value)
-
-
-def usable_channels(party: CpaParty, names: Iterable[str]) -> list[Channel]:
-    """Return those of a party's channels that this broker can use, in the order of preference."""
-    return [party.channels[name] for name in names if _over_http(party, party.channels[name])]
 
 
 class _Reading:
@@ -174,7 +181,7 @@ class _Reading:
             our_name=self.us.name,
             their_name=self.them.name,
             endpoint=self._endpoint(sync=sync),
-            our_endpoint=next((_address(self.us, one) for one in self._takers(self.us)), None),
+            our_endpoint=next((address(self.us, one) for one in self._takers(self.us)), None),
             signing=self._signers(self.them),
             encryption=self._recipients(self.them, out=True),
             our_signing=self._signers(self.us),
@@ -368,35 +375,38 @@ class _Reading:
                 self._algorithm(name, ours=party is self.us)
 
     def _algorithm(self, name: str, *, ours: bool) -> None:
-        known = BY_ID.get(name)
-        shown = known.name if known else "?"
+        known = BY_ID.get(name) or _BY_NAME.get(name.casefold().replace("-", ""))
         if known is not None and known.out:
             return
-        if ours:
-            self._say(
-                "algorithm",
-                f"nevner {shown} for det vi signerer; vi skriver alltid rsa-sha256 og sha256",
-                f"names {shown} for what we sign; we always write rsa-sha256 and sha256",
+        if ours and (known is None or not known.switch):
+            self._refuse(
+                "the agreement names a signature algorithm for us that this broker does not write", "ask for rsa-sha256"
             )
-        elif known is None:
+        if known is None:
             self._say(
                 "algorithm",
                 "nevner en signaturalgoritme for motparten som vår liste ikke har; det som er signert slik, avvises",
                 "names a signature algorithm for the partner that our list does not have; what it signs is refused",
             )
+        elif ours:
+            self._say(
+                "algorithm",
+                f"nevner {known.name} for det vi signerer; vi skriver alltid rsa-sha256 og sha256",
+                f"names {known.name} for what we sign; we always write rsa-sha256 and sha256",
+            )
         elif known.switch:
             self._say(
                 "algorithm",
-                f"nevner {shown} for motparten; godtas bare der adresseposten har bryteren {known.switch}",
-                f"names {shown} for the partner; taken only where the address record has the switch {known.switch}",
+                f"nevner {known.name} for motparten; godtas bare der adresseposten har bryteren {known.switch}",
+                f"names {known.name} for the partner; taken only where its record has the switch {known.switch}",
             )
 
     # --- who and where ---
 
     def _endpoint(self, *, sync: bool) -> str:
-        addresses = [_address(self.them, channel) for channel in self._takers(self.them)]
+        addresses = [address(self.them, channel) for channel in self._takers(self.them)]
         default = usable_channels(self.them, [self.them.default_channel])
-        signals = [_address(self.them, channel) for channel in default]
+        signals = [address(self.them, channel) for channel in default]
         if not sync or not addresses:
             addresses += signals
         found = sorted({address for address in addresses if address})
@@ -436,7 +446,7 @@ class _Reading:
             self._say("version", "er av en versjon vi ikke kjenner", "is of a version that we do not know")
         for party in self.cpa.parties:
             for channel in party.channels.values():
-                if not _over_http(party, channel):
+                if not over_http(party, channel):
                     protocol = party.transports[channel.transport].protocol[:20] or "?"
                     self._say(
                         "channel",
@@ -494,22 +504,3 @@ class _Reading:
 
     def _refuse(self, why: str, hint: str) -> NoReturn:
         raise Misconfigured(why, where=self.cpa.source, hint=hint)
-
-
-def _over_http(party: CpaParty, channel: Channel) -> bool:
-    transport = party.transports[channel.transport]
-    return transport.protocol.upper().startswith("HTTP") and (
-        not transport.endpoints or any(_is_http(each) for each in transport.endpoints)
-    )
-
-
-def _address(party: CpaParty, channel: Channel) -> str | None:
-    return next((each for each in party.transports[channel.transport].endpoints if _is_http(each)), None)
-
-
-def _is_http(address: str) -> bool:
-    try:
-        parts = urlsplit(address)
-        return parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        return False

@@ -110,6 +110,7 @@ _OTHER = (
 _FIRST_OF_B = '<c:DeliveryChannel c:channelId="B_Msh"'
 _RM = "<c:ChannelId>B_Rm</c:ChannelId>"
 _SHA256 = "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256"
+_DIGEST = "http://www.w3.org/2001/04/xmlenc#sha256"
 _SHA1 = "http://www.w3.org/2000/09/xmldsig#rsa-sha1"
 
 
@@ -167,7 +168,14 @@ def _dialects() -> Iterator[Case]:
     sha1 = but((f"<c:SignatureAlgorithm>{_SHA256}", f'<c:SignatureAlgorithm c:w3c="{_SHA1}">RSA-SHA256'))
     yield _dialect("the name of SHA-1 beside the text of SHA-256", sha1, "algorithm")
     yield _dialect("SHA-1 as text alone", but((_SHA256, _SHA1)), "algorithm")
-    yield _dialect("an algorithm that nobody knows", but((_SHA256, "urn:own")), "algorithm")
+    yield _dialect("names of algorithms that are no URI", but((_SHA256, "RSA-SHA256"), (_DIGEST, "SHA-256")))
+    yield _dialect("an algorithm of theirs that nobody knows", _theirs(_SHA256, "urn:own"), "algorithm")
+    yield _refusal("an algorithm of ours that nobody knows", but((_SHA256, "urn:own")), "does not write")
+    yield _refusal("an algorithm of ours that we only read", but(("rsa-sha256", "rsa-sha512")), "does not write")
+    nested = but(
+        ("</c:OtherPartyActionBinding></c:CanSend>", "</c:OtherPartyActionBinding><c:CanReceive/></c:CanSend>")
+    )
+    yield _refusal("an answer in the same exchange", nested, "in the same HTTP exchange")
     per_message = but(
         ('c:ackRequested="always"', ""),
         ('c:ackSignatureRequested="always"', ""),
@@ -402,7 +410,7 @@ def planted(sabotage: str) -> AbstractContextManager[object]:
     """Return the place where that fault is planted; "" plants none."""
     if not sabotage:
         return nullcontext()
-    true = cpa_terms.usable_channels
+    true = cpa_module.usable_channels
 
     def last(party: CpaParty, names: Sequence[str]) -> Any:
         return true(party, names)[::-1]
