@@ -83,6 +83,7 @@ def _table(agreement: Agreement) -> list[str]:
         f"persist_duration = {_quoted(iso(agreement.persist_duration))}",
         f"key_transport = {_quoted(agreement.key_transport)}",
         f"cipher = {_quoted(agreement.cipher)}",
+        f"payloads = {agreement.payloads}",
         *(
             f"{key} = {'true' if getattr(agreement, key) else 'false'}"
             for key in ("sync", "signed", "encrypted", "ack_requested", "ack_signed")

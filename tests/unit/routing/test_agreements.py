@@ -197,6 +197,7 @@ def test_a_table_with_the_same_terms_contradicts_nothing_and_says_what_a_cpa_has
         chase=Chase.ASK,
         key_transport="rsa-oaep",
         cipher="aes256-gcm",
+        payloads=3,
         retries=99,  # not said: a default of the reader
         processes={"DIALOG": Terms(chase=Chase.NONE, service="Interop")},
         said=frozenset({"with", "cpa_id", "chase", "key_transport", "cipher", "process"}),
@@ -206,6 +207,7 @@ def test_a_table_with_the_same_terms_contradicts_nothing_and_says_what_a_cpa_has
     assert found is not None
     assert conflicts(laid) == []
     assert (found.chase, found.key_transport, found.cipher, found.retries) == (Chase.ASK, "rsa-oaep", "aes256-gcm", 3)
+    assert found.payloads == 3
     assert (found.processes["DIALOG"].chase, found.processes["DIALOG"].service) == (Chase.NONE, "Interop")
 
 
@@ -320,6 +322,7 @@ def test_a_note_is_read_as_it_was_written() -> None:
         persist_duration=timedelta(days=1, hours=12),
         chase=Chase.ASK,
         sync=True,
+        payloads=2,
         processes={"DIALOG": Terms(service='S "x"', service_type="", actions={"Svar": "Å"}, chase=Chase.NONE)},
     )
     taken = version(content, retired_at=NOW, replaced=(whole,)).taken
