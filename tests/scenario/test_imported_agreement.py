@@ -14,7 +14,7 @@ from broker.lookup.agreement_files import AgreementFiles, retire, take
 from broker.message import Verdict
 from broker.routing import agreements, choose
 from broker.routing.cpa import read_cpa
-from broker.routing.party import Directory
+from broker.routing.party import Directory, Switch
 from broker.sealing.certificates import Use
 from broker.web.looking import Operators
 from tests.interop.cpa_cases import receipts
@@ -168,6 +168,25 @@ async def test_a_planted_fault_is_seen(
         monkeypatch.setattr(agreements, "differing", lambda *_: ())
     with pytest.raises(AssertionError):
         await go_over(brokers, tmp_path)
+
+
+@pytest.mark.parametrize("flags", [(), ("--best-effort",), ("--unsigned",), ("--unsigned", "--best-effort")])
+async def test_letters_and_receipts_go_under_every_kind_of_imported_agreement(
+    flags: tuple[str, ...], brokers: Pair, tmp_path: Path
+) -> None:
+    content = agreement(tmp_path, brokers, "--cpaid", "kind:1", *flags)
+    for side in (brokers.left, brokers.right):
+        desk = Desk.of(side, brokers, tmp_path / str(side.her))
+        plain = frozenset({Switch.PLAINTEXT}) if "--unsigned" in flags else frozenset()
+        parties = {her: replace(party, switches=plain) for her, party in desk.records.parties.items()}
+        desk.records = replace(desk.records, parties=parties)
+        desk.take(content)
+        desk.without_table()
+    await completed(brokers, 1)
+    letter = brokers.wire.log[0][1]
+    assert b">kind:1<" in letter
+    assert (b"SignatureValue" in letter) is ("--unsigned" not in flags)
+    assert (b"AckRequested" in letter) is ("--best-effort" not in flags)
 
 
 async def test_a_message_made_outside_start_and_end_is_refused(brokers: Pair, tmp_path: Path) -> None:
