@@ -38,7 +38,7 @@ def files(tmp_path: Path, clock: Clock) -> AddressFiles:
         (tmp_path / "addresses" / f"{her}.toml").write_text(f'her_id = {her}\nname = "{her}"\nkind = "epj"\n')
     folder = tmp_path / "agreements"
     held = AgreementFiles(folder, hosted={A}, processes=lambda: shipped_processes(), clock=clock)
-    return AddressFiles(tmp_path / "addresses", held)
+    return AddressFiles(tmp_path / "addresses", agreements=held)
 
 
 def put(folder: Path, content: bytes, *, at: datetime = NOW) -> Path:
