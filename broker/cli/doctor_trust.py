@@ -8,10 +8,10 @@ from typing import Final
 
 from cryptography.x509 import Certificate
 
+from broker.cli.check import address_files
 from broker.cli.doctor import Result, fault, note, ok
 from broker.config import Settings
 from broker.errors import NotTrusted, PartnerUnusable, RevocationUnknown, Unaddressable
-from broker.lookup.address_files import AddressFiles
 from broker.lookup.anchors import read_anchors
 from broker.lookup.clock import SystemClock
 from broker.lookup.revocation import RevocationServices, hosts_of
@@ -27,7 +27,7 @@ _AT_ONCE: Final = 8
 async def revocation_answers(settings: Settings, now: datetime) -> list[Result]:
     """Ask for every path that we would seal to now, once. Faults of the path itself are told with the records."""
     anchors = read_anchors(settings.trust.roots, settings.trust.intermediates)
-    directory = AddressFiles(settings.addresses, anchors).current()
+    directory = address_files(settings)[0].current()
     whose: dict[tuple[Certificate, ...], list[int]] = defaultdict(list)
     for her, party in sorted(directory.parties.items()):
         if party.active and her not in settings.hosted and directory.trust(her) is Trust.PATH:
