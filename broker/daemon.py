@@ -164,6 +164,7 @@ async def _run(
         revocation=revocation,
         cpu=cpu,
         wake=wake.set,
+        client=clients.by_name,
     )
     worker = Worker(doors, breaker, _limits(settings), wake)
 

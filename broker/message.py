@@ -79,10 +79,12 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
-    """An EPJ system that calls the API: what its token is bound to."""
+    """An EPJ system that calls the API: what its token is bound to, and what partners are told that it is."""
 
     name: str
     hers: frozenset[int]
+    system: str | None = None  # fagsystem and fagsystem-versjon of HIS 1210; None: not told
+    system_version: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

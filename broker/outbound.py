@@ -245,7 +245,11 @@ def _seal(
             # TimeToLive must end before PersistDuration does (ebMS 2.0, 6.4.6): one second before.
             time_to_live=persist_until - timedelta(seconds=1),
             duplicate_elimination=agreement.ack_requested,
-            descriptions=profile.descriptions(software=site.software, version=site.version),
+            descriptions=profile.descriptions(
+                software=site.software,
+                version=site.version,
+                client=doors.client(message.client) if message.client else None,
+            ),
         ),
         ack_requested=ebms.AckRequested(signed=agreement.ack_signed) if agreement.ack_requested else None,
         sync_reply=agreement.sync,

@@ -332,6 +332,10 @@ class Site:
         return her_id in self.hosted
 
 
+def _nobody(_name: str) -> Client | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doors:
     """All doors of one broker."""
@@ -349,4 +353,5 @@ class Doors:
     revocation: Revocation
     cpu: Cpu
     wake: Callable[[], None]  # tells the worker that something may be due
+    client: Callable[[str], Client | None] = _nobody  # the EPJ system of that name, if there is one
     holds: Holds = field(default_factory=Holds)  # whose ciphertexts are not opened for now

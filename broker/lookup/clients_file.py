@@ -80,9 +80,14 @@ class ClientsFile:
         """Return all clients."""
         return tuple(entry.client for entry in self._entries)
 
+    def by_name(self, name: str) -> Client | None:
+        """Return the client of this name, or None."""
+        return next((each.client for each in self._entries if each.client.name == name), None)
+
     def hers(self, name: str) -> frozenset[int]:
         """Return the HER-ids of the client of this name, none where there is no such client."""
-        return next((each.client.hers for each in self._entries if each.client.name == name), frozenset())
+        found = self.by_name(name)
+        return found.hers if found is not None else frozenset()
 
     def look(self) -> bool:
         """Read the file if its bytes have changed. Never raises; a bad file leaves the last good one in use."""
@@ -184,6 +189,10 @@ def _entry(table: Table) -> _Entry:
     name, digest = table.text("name"), table.text("token_sha256", default="")
     certificates, subject = table.texts("certificate_sha256", default=()), table.text("certificate_subject", default="")
     hers = table.wholes("hers", least=1)
+    told = {key: table.text(key, default="") for key in ("system", "system_version")}
+    for key, said in told.items():
+        if said and not _NAME.fullmatch(said):
+            table.wrong(key, "up to 100 characters, without quotes, backslashes and control characters")
     if digest and not _HEX.fullmatch(digest):
         table.wrong("token_sha256", "the SHA-256 of the token as 64 hex digits; `broker clients add` writes it")
     if not all(_HEX.fullmatch(each) for each in certificates):
@@ -194,7 +203,12 @@ def _entry(table: Table) -> _Entry:
         table.wrong("hers", "a list of HER-ids, such as [8000102]")
     table.done()
     return _Entry(
-        client=Client(name=name, hers=frozenset(hers)),
+        client=Client(
+            name=name,
+            hers=frozenset(hers),
+            system=told["system"] or None,
+            system_version=told["system_version"] or None,
+        ),
         token_sha256=bytes.fromhex(digest) if digest else None,
         certificates=frozenset(certificates),
         subject=_subject(table, subject) if subject else None,

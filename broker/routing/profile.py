@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from broker.envelope.ebms import Description, system_description
 from broker.errors import Misconfigured
+from broker.message import Client
 from broker.receipts.acknowledgment import SignalForm
 from broker.routing.tables import read_toml
 
@@ -38,9 +39,13 @@ class Profile:
             descriptions=self.descriptions(software=software, version=version),
         )
 
-    def descriptions(self, *, software: str, version: str) -> tuple[Description, ...]:
-        """Return what says who we are, on every envelope."""
-        return (system_description(msh=software, msh_version=version),) if self.describe_msh else ()
+    def descriptions(self, *, software: str, version: str, client: Client | None = None) -> tuple[Description, ...]:
+        """Return what says who we are, on every envelope, and which EPJ system wrote what is in it (HIS 1210)."""
+        if not self.describe_msh:
+            return ()
+        system, its_version = (client.system, client.system_version) if client else (None, None)
+        said = system_description(msh=software, msh_version=version, system=system, system_version=its_version)
+        return (said,)
 
 
 DEFAULT = Profile()

@@ -1,5 +1,8 @@
 """One message, from an EPJ to its application receipt, over every mishap that the wire has."""
 
+import json
+import re
+from dataclasses import replace
 from datetime import timedelta
 
 from broker import handover, intake
@@ -31,6 +34,20 @@ async def test_there_and_back(brokers: Pair) -> None:
     assert answered[1].stage is ItemStage.RECEIPTED
     assert await intake.confirm(brokers.left.client, 10_000, brokers.left.doors) == 1
     assert (await brokers.left.delivery(taken)).state.stop_point is StopPoint.K8
+
+
+async def test_partners_are_told_which_epj_system_wrote_what_came(brokers: Pair) -> None:
+    left = brokers.left
+    known = replace(left.client, system="Fjordvik EPJ", system_version="4.2")
+    left.doors = replace(left.doors, client=lambda name: known if name == left.client.name else None)
+    await left.post(dialogue("11111111-0000-4000-8000-000000000012"))
+    await brokers.run()
+    sent = next(body for endpoint, body in brokers.wire.log if endpoint.endswith(str(brokers.right.her)))
+    said = re.search(rb'<eb:Description xml:lang="NO">(.*?)</eb:Description>', sent)
+    assert said is not None
+    facts = json.loads(said[1])
+    assert (facts["fagsystem"], facts["fagsystem-versjon"]) == ("Fjordvik EPJ", "4.2")
+    assert facts["MSH-system"] == left.doors.site.software
 
 
 async def test_a_rejection_comes_home_with_its_code(brokers: Pair) -> None:

@@ -23,6 +23,18 @@ def test_a_token_is_known_by_its_hash_alone(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_client_may_say_which_system_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "clients.toml"
+    add_client(path, name="EPJ", hers=[1])
+    path.write_text(path.read_text() + 'system = "Fjordvik EPJ"\nsystem_version = "4.2"\n')
+    known = ClientsFile(path).by_name("EPJ")
+    assert known == Client(name="EPJ", hers=frozenset({1}), system="Fjordvik EPJ", system_version="4.2")
+    assert ClientsFile(path).by_name("another") is None
+    path.write_text(path.read_text().replace("Fjordvik EPJ", 'a \\"quote'))
+    with pytest.raises(Misconfigured, match="100 characters"):
+        ClientsFile(path)
+
+
 @pytest.mark.parametrize("token", ["", "x", "dhb_", "\udcff", "æ" * 1000])
 def test_any_other_token_is_nobodys(tmp_path: Path, token: str) -> None:
     path = tmp_path / "clients.toml"
