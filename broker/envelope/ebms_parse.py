@@ -42,6 +42,7 @@ _HEADERS = {
     *(eb(name) for name in ("MessageHeader", "SyncReply", "AckRequested", "Acknowledgment", "ErrorList")),
     ds("Signature"),
 }
+_OF_HANDLERS = {eb("AckRequested"), eb("Acknowledgment")}  # what the next handler may be asked, or say
 _BODIES = {eb("Manifest"), eb("StatusRequest"), eb("StatusResponse")}
 
 
@@ -110,6 +111,9 @@ def _refuse_unknown_headers(soap_header: etree._Element) -> None:
     for entry in soap_header:
         if entry.tag == eb("MessageOrder"):
             raise NotSupported("MessageOrder is not supported", location=location(entry))
+        # Looked for before they are counted: one for the next handler may stand beside one for the receiving party.
+        if entry.tag in _OF_HANDLERS and entry.get(soap("actor")) == ACTOR_NEXT_MSH:
+            raise NotSupported("nextMSH is not supported", location=location(entry))
         if entry.tag in _HEADERS:
             continue
         if entry.get(soap("actor")) in _FOR_US and _boolean(entry, soap("mustUnderstand")):
@@ -295,11 +299,8 @@ def _check_version(element: etree._Element) -> None:
 
 
 def _check_actor(element: etree._Element) -> None:
-    actor = element.get(soap("actor"))
-    if actor == ACTOR_NEXT_MSH:
-        raise NotSupported("nextMSH is not supported", location=location(element))
     # Absent means toPartyMSH (6.3.1.1); some peers leave it out.
-    if actor not in {None, "", ACTOR_TO_PARTY_MSH}:
+    if element.get(soap("actor")) not in {None, "", ACTOR_TO_PARTY_MSH}:
         raise Inconsistent("an actor that the element cannot have", location=f"{location(element)}/@actor")
 
 

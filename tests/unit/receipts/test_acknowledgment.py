@@ -96,6 +96,13 @@ def test_an_unsigned_one_counts_where_that_was_agreed() -> None:
     check_acknowledgment(*arrived(with_acknowledgment(references=()), signed=False), unsigned_both_ways)
 
 
+def test_an_acknowledgment_without_from_is_by_the_sender_of_its_header() -> None:
+    check_acknowledgment(*arrived(with_acknowledgment(from_=())), SENT)
+    by_another = replace(with_acknowledgment(from_=()), header=replace(ANSWER.header, from_=her_party(8000303)))
+    with pytest.raises(Inconsistent):
+        check_acknowledgment(*arrived(by_another), SENT)
+
+
 def test_one_that_comes_with_a_business_answer_counts() -> None:
     business = replace(
         USER.header, from_=USER.header.to, to=USER.header.from_, ref_to_message_id=USER.header.message_id
