@@ -28,6 +28,7 @@ ENVELOPED = "http://www.w3.org/2000/09/xmldsig#enveloped-signature"
 XPATH = "http://www.w3.org/TR/1999/REC-xpath-19991116"
 C14N = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315"
 EXC_C14N = "http://www.w3.org/2001/10/xml-exc-c14n#"
+OBJECT = "http://www.w3.org/2000/09/xmldsig#Object"  # a Type, of which nothing follows
 
 # Algorithm: (exclusive, with comments).
 CANONICALIZATIONS = {
@@ -158,10 +159,13 @@ def canonical(element: etree._Element, method: str) -> bytes:
 
 
 def _read_reference(element: etree._Element) -> Reference:
-    _expect_attributes(element, {"URI", "Id"})
+    _expect_attributes(element, {"URI", "Id", "Type"})
     uri = element.get("URI")
     if uri is None:
         raise NotTrusted("a ds:Reference without URI")
+    # A name for people, which ebMS 2.0 (4.1.3) lets the envelope's Reference have, with this one value.
+    if element.get("Type") not in ({None, OBJECT} if uri == "" else {None}):
+        raise NotTrusted("a ds:Reference of a Type that is not of our profile")
     *first, method, value = _expect(
         element, ("DigestMethod", "DigestValue"), ("Transforms", "DigestMethod", "DigestValue")
     )

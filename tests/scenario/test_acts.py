@@ -208,11 +208,14 @@ async def test_a_copy_whose_time_ran_out_while_it_was_held_is_followed_by_a_new_
     (delivery,) = await posted(left, 1)
     brokers.wire.plan = ["lose"]
     await brokers.run()
+    first = (await now_of(left, delivery)).envelope
     await acts.hold(delivery.id, BY, left.doors)
     await brokers.pass_time(timedelta(days=3), step=timedelta(hours=6))
     await acts.release(delivery.id, BY, left.doors)
     await brokers.run()
-    assert (await now_of(left, delivery)).state.transport is Transport.ACKNOWLEDGED
+    sent = await now_of(left, delivery)
+    assert sent.state.transport is Transport.ACKNOWLEDGED
+    assert sent.envelope != first
 
 
 async def test_a_closed_message_is_told_to_its_epj_with_the_reason_and_never_goes_out(brokers: Pair) -> None:

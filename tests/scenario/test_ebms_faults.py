@@ -3,6 +3,7 @@
 Each starts from a valid message of one broker, caught on its way to the other, and changes one thing in it.
 """
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -347,6 +348,15 @@ async def test_a_second_copy_gets_the_recorded_answer_and_reaches_the_inbox_once
         assert read(answers[0]).kind is Kind.ACKNOWLEDGMENT
         assert len(set(answers)) == 1
         assert len(await brokers.right.inbox()) == 1
+
+
+async def test_two_copies_at_once_are_one_message_with_one_answer(brokers: Pair) -> None:
+    draft = await caught(brokers, brokers.left, dialogue(MSG_ID))
+    answers = await asyncio.gather(*(give(brokers, draft) for _ in range(8)))
+    assert {answer.status for answer in answers} == {200}
+    assert len({answer.body for answer in answers}) == 1
+    assert read(answers[0].body).kind is Kind.ACKNOWLEDGMENT
+    assert len(await brokers.right.inbox()) == 1
 
 
 async def test_a_copy_without_duplicate_elimination_is_a_duplicate_too(brokers: Pair) -> None:

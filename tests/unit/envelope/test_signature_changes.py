@@ -7,6 +7,7 @@ import pytest
 from broker.envelope import xml
 from broker.envelope.names import cid
 from broker.envelope.signature import sign_envelope, verify_envelope
+from broker.envelope.xmldsig import OBJECT
 from broker.errors import NotTrusted
 from tests.oracles.xmldsig_engines import MAX_BYTES, OTHER, OURS, unsigned
 from tests.unit.envelope.signed import FIRST, ORIGINAL, PARTS, SECOND, SHAPE, WEAK, Case, change, der, verify
@@ -57,7 +58,8 @@ CASES = (
     ),
     Case("reference by Id", WHOLE, '<ds:Reference URI="#x">', WHOLE_ONCE),
     Case("reference without URI", WHOLE, "<ds:Reference>", "without URI"),
-    Case("reference with a type", WHOLE, '<ds:Reference URI="" Type="urn:x">', "attribute that is not of our profile"),
+    Case("reference with a type", WHOLE, '<ds:Reference URI="" Type="urn:x">', "Type that is not of our profile"),
+    Case("part with a type", REFERENCE, f'{REFERENCE} Type="{OBJECT}"', "Type that is not of our profile"),
     Case("value", f"{VALUE}.{{4}}", f"{VALUE}AAAA", VALUE_FAILS),
     Case("value empty", f"{VALUE}[^<]*", VALUE, VALUE_FAILS),
     Case("value not base64", f"{VALUE}.{{4}}", f"{VALUE}*AAA", "not base64"),

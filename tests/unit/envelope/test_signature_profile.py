@@ -12,7 +12,7 @@ import pytest
 from broker.envelope import xml
 from broker.envelope.names import cid
 from broker.envelope.signature import WITH_SHA1, SignaturePolicy, sign_document, verify_document, verify_envelope
-from broker.envelope.xmldsig import ACTOR_NEXT_MSH, C14N, EXC_C14N, RSA_SHA1, SHA1, SHA256, XPATH
+from broker.envelope.xmldsig import ACTOR_NEXT_MSH, C14N, EXC_C14N, OBJECT, RSA_SHA1, SHA1, SHA256, XPATH
 from broker.errors import NotTrusted
 from tests.oracles.xmldsig_engines import MAX_BYTES, OTHER, OURS, XPATH_TEXT, PythonXmlsec, Shape, unsigned
 from tests.unit.envelope.signed import (
@@ -130,6 +130,14 @@ def test_an_xpath_whose_prefix_means_something_else_is_refused() -> None:
     verify(signed_by_sender(declared, '<ds:XPath xmlns:SOAP="http://schemas.xmlsoap.org/soap/envelope/"'))
     with pytest.raises(NotTrusted, match=OTHER_XPATH):
         verify(signed_by_sender(declared, '<ds:XPath xmlns:SOAP="urn:other"'))
+
+
+def test_the_reference_to_the_envelope_may_be_called_an_object() -> None:
+    typed = signed_by_sender('<ds:Reference URI="">', f'<ds:Reference URI="" Type="{OBJECT}">')
+    assert f'Type="{OBJECT}"'.encode() in typed
+    assert verify(typed).certificate == OURS.certificate
+    with pytest.raises(NotTrusted, match="Type that is not of our profile"):
+        verify(signed_by_sender('<ds:Reference URI="">', f'<ds:Reference URI="" Type="{OBJECT}s">'))
 
 
 def test_exclusive_c14n_with_a_prefix_list_is_refused() -> None:
