@@ -56,7 +56,7 @@ def after_copy(
     """Return what follows the copy just sent (the `copies`-th that the partner may have read).
 
     Retries are re-sends: retries=3 puts four copies on the wire, and the last gets its full interval too
-    (ebMS 2.0, 6.4.8). Nothing is sent again after PersistDuration.
+    (ebMS 2.0, 6.4.3). Nothing is sent again after PersistDuration.
     """
     due = now + interval
     if copies <= retries and due < persist_until:

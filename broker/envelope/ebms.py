@@ -33,7 +33,7 @@ class Severity(StrEnum):
 
 
 class MessageStatus(StrEnum):
-    """What an MSH knows of a message it was asked about (7.1.2)."""
+    """What an MSH knows of a message it was asked about (7.3.3)."""
 
     UNAUTHORIZED = "UnAuthorized"
     NOT_RECOGNIZED = "NotRecognized"
@@ -141,14 +141,14 @@ class ErrorList:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusRequest:
-    """A question about a message that was sent (7.1.1)."""
+    """A question about a message that was sent (7.2)."""
 
     ref_to_message_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusResponse:
-    """The answer to a StatusRequest (7.1.2): `timestamp` is when the message came."""
+    """The answer to a StatusRequest (7.3): `timestamp` is when the message came."""
 
     ref_to_message_id: str
     status: MessageStatus

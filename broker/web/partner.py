@@ -33,7 +33,7 @@ class PartnerDoor:
         answer = await inbound.receive(content_type, body, self._doors, transfer_encoding=encoding)
         headers: dict[str, str] = {}
         if answer.body:
-            # ebMS 2.0, B.2.4: quotes included; some peers compare the exact string.
+            # ebMS 2.0, B.2.2: quotes included; some peers compare the exact string.
             headers["SOAPAction"] = '"ebXML"'
             headers["Content-Type"] = answer.content_type
         if answer.status == 503:
