@@ -9,14 +9,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import cast
 
 import pytest
 from cryptography.x509 import Certificate
 
 from broker import handover, inbound
-from broker.cli.doctor_ping import answers_ping
-from broker.config import Settings
 from broker.envelope import ebms, mime, xml
 from broker.envelope.ebms import EbError, ErrorList, Kind, Severity
 from broker.envelope.ebms_build import build
@@ -332,20 +329,3 @@ async def test_what_an_http_answer_means(brokers: Pair) -> None:
         assert (told.transport_due is None) is (transport is Transport.REFUSED), status
         assert told.state.outcome is Outcome.OPEN
     assert brokers.wire.log == []
-
-
-# --- ping -------------------------------------------------------------------------------------------------------------
-
-
-async def test_a_ping_of_ours_is_answered_where_a_message_service_listens(tmp_path: Path) -> None:
-    async with pair(tmp_path) as brokers:
-        directory = brokers.left.doors.addresses.current()
-        settings = cast(Settings, brokers.left.doors.site)  # of the settings it takes our name and whom we serve
-        endpoint = f"http://127.0.0.1/{DALBYGDA}"
-        assert await answers_ping(brokers.wire, settings, directory, DALBYGDA)
-        ((to, body),) = brokers.wire.log
-        assert (to, apart("text/xml", body).envelope.kind) == (endpoint, Kind.PING)
-        brokers.wire.plan = [404]
-        assert not await answers_ping(brokers.wire, settings, directory, DALBYGDA)
-        brokers.wire.down.add(endpoint)
-        assert not await answers_ping(brokers.wire, settings, directory, DALBYGDA)

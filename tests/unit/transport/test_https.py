@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-import warnings
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -174,19 +173,6 @@ async def test_a_certificate_that_we_do_not_trust_and_the_same_one_trusted(tmp_p
         assert await _fails(endpoint) == ("MB-3221", False)
         async with https_carrier(tls=lambda _: client) as carrier:
             assert (await _post(carrier, endpoint)).status == 204
-
-
-async def test_no_tls_below_1_2_is_spoken(tmp_path: Path) -> None:
-    server, client = contexts(tmp_path)
-    with warnings.catch_warnings():  # that these are old is the point
-        warnings.simplefilter("ignore", DeprecationWarning)
-        server.minimum_version, server.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
-    server.set_ciphers("ALL:@SECLEVEL=0")
-    async with peer(_answer(b"HTTP/1.1 204 No Content\r\n\r\n"), server) as endpoint:
-        async with https_carrier(tls=client) as carrier:
-            with pytest.raises(TransportFailed) as caught:
-                await _post(carrier, endpoint)
-        assert (caught.value.error_id, caught.value.maybe_read) == ("MB-3203", False)
 
 
 async def test_a_peer_that_never_finishes_the_handshake() -> None:
