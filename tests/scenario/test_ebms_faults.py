@@ -22,8 +22,9 @@ from broker.errors import MimeProblem
 from broker.message import Answer
 from broker.receipts.acknowledgment import answer_header, build_acknowledgment
 from broker.receipts.message_error import build_message_error
+from tests.scenario.agreed import BEST_EFFORT, agree
 from tests.scenario.forge import NEXT_MSH, Draft, take
-from tests.scenario.pair import DALBYGDA, FJORDVIK, NORDLI, Pair, dialogue, pair
+from tests.scenario.pair import DALBYGDA, FJORDVIK, NORDLI, START, Pair, dialogue, pair
 from tests.scenario.scenes import LEFT, MSG_ID, OTHER_MSG_ID, THIRD, THIRDS_MSG_ID, caught
 from tests.scenario.witness import dump
 
@@ -107,9 +108,14 @@ FAULTS: dict[str, tuple[str, str, Change]] = {
     ),
     "SyncReply is missing": ("Inconsistent", "//Header/SyncReply", edit(SYNC_REPLY, "")),
     "no Acknowledgment is asked for": ("Inconsistent", "//Header/AckRequested", edit(ACK_REQUESTED, "")),
+    "no DuplicateElimination": (
+        "Inconsistent",
+        f"{HEADER}/DuplicateElimination",
+        put("<eb:DuplicateElimination/>", ""),
+    ),
     "an unsigned Acknowledgment is asked for": (
         "Inconsistent",
-        "//Header/AckRequested",
+        "//Header/AckRequested/@signed",
         put('eb:signed="true"', 'eb:signed="false"'),
     ),
     "an Acknowledgment of the next handler is asked for": (
@@ -211,7 +217,6 @@ async def test_what_cannot_be_read_as_far_as_its_header_gets_a_soap_fault(broker
 FREE: dict[str, Change] = {
     "no Role": edit("<eb:Role>[^<]*</eb:Role></eb:From>", "</eb:From>"),
     "no TimeToLive": edit("<eb:TimeToLive>.*?</eb:TimeToLive>", ""),
-    "no DuplicateElimination": put("<eb:DuplicateElimination/>", ""),
     "no Description": edit("<eb:Description .*?</eb:Description>", ""),
     "a RefToMessageId": put("<eb:TimeToLive>", "<eb:RefToMessageId>m-0@x</eb:RefToMessageId><eb:TimeToLive>"),
     "a bare MessageId": edit("<eb:MessageId>[^<]*", "<eb:MessageId>5e8764cb-3a11-4378-ae96-e3310500cf5b"),
@@ -359,10 +364,12 @@ async def test_two_copies_at_once_are_one_message_with_one_answer(brokers: Pair)
     assert len(await brokers.right.inbox()) == 1
 
 
-async def test_a_copy_without_duplicate_elimination_is_a_duplicate_too(brokers: Pair) -> None:
+async def test_a_copy_under_best_effort_is_a_duplicate_too(brokers: Pair) -> None:
+    agree(brokers, BEST_EFFORT)
     draft = await caught(brokers, brokers.left, dialogue(MSG_ID))
-    draft = draft.put("<eb:DuplicateElimination/>", "").signed(LEFT)
-    assert (await give(brokers, draft)).body == (await give(brokers, draft)).body
+    assert "DuplicateElimination" not in draft.root
+    first = await give(brokers, draft)
+    assert await give(brokers, draft) == first
     assert len(await brokers.right.inbox()) == 1
 
 
@@ -452,4 +459,24 @@ async def test_a_ping_is_answered_by_a_pong_about_it(brokers: Pair, tmp_path: Pa
 
 async def test_a_ping_without_an_agreement_gets_no_pong(brokers: Pair) -> None:
     _, answer = await ping(brokers, from_=ebms.her_party(8000999))
-    assert (answer.status, answer.body) == (204, b"")
+    assert error_in(answer).code == "ValueNotRecognized"
+
+
+async def test_a_status_response_is_about_its_request(brokers: Pair) -> None:
+    draft = await caught(brokers, brokers.left, dialogue(MSG_ID))
+    await give(brokers, draft)
+    about = read(draft.root.encode()).header
+    header = answer_header(about, Kind.STATUS_REQUEST, message_id="q@x", timestamp=START, ref_to_message_id=None)
+    request = ebms.Envelope(
+        header=replace(header, from_=about.from_, to=about.to, conversation_id="q"),
+        sync_reply=True,
+        status_request=ebms.StatusRequest(ref_to_message_id=about.message_id),
+    )
+    told = read((await inbound.receive("text/xml", build(request), brokers.right.doors)).body)
+    assert (told.header.service, told.header.action) == ("urn:oasis:names:tc:ebxml-msg:service", "StatusResponse")
+    assert (told.header.ref_to_message_id, told.header.conversation_id) == ("q@x", "q")
+    assert (told.header.from_, told.header.to, told.header.cpa_id) == (about.to, about.from_, about.cpa_id)
+    assert told.header.message_id not in {"q@x", about.message_id}
+    assert told.status_response == ebms.StatusResponse(
+        ref_to_message_id=about.message_id, status=ebms.MessageStatus.RECEIVED, timestamp=START
+    )
