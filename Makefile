@@ -121,3 +121,8 @@ trust: setup
 .PHONY: agreements
 agreements: setup
 	$(BIN)/python -m tests.interop.cpa_cases
+
+# Whether each test that the map of ebMS 2.0 names is there; makes the table in docs/conformance.md. SABOTAGE=name as above.
+.PHONY: conformance
+conformance: setup
+	$(BIN)/python -m tests.docs.conformance_map
