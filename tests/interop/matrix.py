@@ -205,7 +205,7 @@ def _refused_by_us() -> list[Row]:
     refused("another agreement in", "wrong-cpa", "Inconsistent", CORE, HERMES, sync=True)
     refused("MessageOrder", "order", "NotSupported", CORE, HERMES, sync=True)
     found += [_row("unknown header", cases.fault, one) for one in (CORE, NAV)]
-    deaf: dict[str, Any] = {"retries": 3, "interval": 0.6, "live": 4.0}
+    deaf: dict[str, Any] = {"retries": 3, "interval": 0.6, "live": 9.0}
     found.append(_row("errors do not stop it", cases.errors_that_do_not_stop_it, NAV, **deaf))
     found.append(_row("errors do not stop it", cases.errors_that_do_not_stop_it, NAV, sync=True, **deaf))
     return found

@@ -192,6 +192,7 @@ class Peer:
         self._lost = {party.her: party.plan.lose_acks for party in site.parties}
         self._go = {party.her: asyncio.Event() for party in site.parties}
         self._servers: dict[int, asyncio.Server] = {}
+        self.ready = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
         self._running: set[asyncio.Task[None]] = set()
         self._lax = os.environ.get("SABOTAGE") == "lax-peer"
@@ -212,25 +213,33 @@ class Peer:
         """Remember, listen, go on with what was under way; end when told to."""
         for entry in self.ledger.entries():
             self._remember(entry)
-        async with asyncio.TaskGroup() as tasks:
-            self._tasks = tasks
-            for party in self.parties.values():
-                if not party.plan.closed:
-                    await self.open(party.her)
-            for (her, _), received in list(self._ins.items()):
-                if not received.answered and received.answer and not self.parties[her].plan.mute:
-                    self.spawn(self._send_answer(self.parties[her], received))
-                elif not received.opened and received.state != self.engine.states.refused:
-                    self.spawn(self._process(self.parties[her], received))
-            for (her, _), sent in list(self._outs.items()):
-                if sent.state == self.engine.states.created:
-                    self.spawn(self._deliver(self.parties[her], sent))
-            tell({"what": "ready"})
-            await stopped.wait()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                for party in self.parties.values():
+                    if not party.plan.closed:
+                        await self.open(party.her)
+                self._go_on()
+                self.ready.set()
+                tell({"what": "ready"})
+                await stopped.wait()
+                for task in self._running:
+                    task.cancel()
+        finally:
             for her in list(self._servers):
                 self.close(her)
-            for task in self._running:
-                task.cancel()
+            self.ledger.close()
+
+    def _go_on(self) -> None:
+        """Do what an earlier life has left undone."""
+        for (her, _), received in list(self._ins.items()):
+            if not received.answered and received.answer and not self.parties[her].plan.mute:
+                self.spawn(self._send_answer(self.parties[her], received))
+            elif not received.opened and received.state != self.engine.states.refused:
+                self.spawn(self._process(self.parties[her], received))
+        for (her, _), sent in list(self._outs.items()):
+            if sent.state == self.engine.states.created:
+                self.spawn(self._deliver(self.parties[her], sent))
 
     def spawn(self, job: Coroutine[Any, Any, None]) -> None:
         """Do a job beside all others."""
@@ -586,7 +595,8 @@ class Peer:
 
     def message_error(self, party: Terms, seen: Seen, error: Error) -> bytes:
         """Return the MessageError to a message."""
-        builder = Builder(self.engine.style, self._signal_header(party, seen.conversation, "MessageError", seen.id))
+        header = replace(self._signal_header(party, seen.conversation, "MessageError", seen.id), cpa=seen.cpa)
+        builder = Builder(self.engine.style, header)
         builder.errors(error)
         return self._signed(party, builder.bytes(), "MessageError")
 
@@ -685,7 +695,7 @@ class Peer:
 
     async def send(self, party: Terms, content: bytes, *, action: str = "Notat", twist: str = "") -> str:
         """Seal, sign and wrap a document, and begin to send it. Returns its MessageId."""
-        engine, style, now = self.engine, self.engine.style, self.now()
+        engine, style, now, sha256 = self.engine, self.engine.style, self.now(), _sha(content)
         if twist == "gzip":
             content = gzip.compress(content)
         sealed, kind = content, "application/xml"
@@ -755,7 +765,7 @@ class Peer:
             action=action,
             digests=sorted(digests),
             expires=expires.isoformat(),
-            sha256=_sha(content),
+            sha256=sha256,
         )
         self.spawn(self._deliver(party, sent))
         return id

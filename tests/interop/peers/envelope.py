@@ -164,7 +164,12 @@ class Builder:
 
     def bytes(self) -> bytes:
         if self._style.indent:
+            # Java indents anew, and keeps the blanks that stand in a copied ds:Transform beside its own.
+            blanks = [(one, one.text or "", one[0].tail) for one in self.root.iter(f"{{{DS}}}Transform") if len(one)]
             etree.indent(self.root, space="    ")
+            for transform, text, tail in blanks:
+                transform.text = text + (transform.text or "")
+                transform[0].tail = tail or transform[0].tail
         return etree.tostring(self.root)
 
 

@@ -1,5 +1,6 @@
 """A peer's memory: one JSON line an entry, fsynced before anyone is told, and read again after a kill."""
 
+import asyncio
 import json
 import os
 import sys
@@ -18,6 +19,7 @@ class Ledger:
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / "ledger.jsonl"
         self._file: BinaryIO | None = None
+        self.written = asyncio.Event()  # set by every entry
 
     def entries(self) -> Iterator[Entry]:
         """Yield what an earlier life has written; a line cut off by a kill was never told, and is left out."""
@@ -37,7 +39,13 @@ class Ledger:
         self._file.flush()
         os.fsync(self._file.fileno())
         tell(entry)
+        self.written.set()
         return entry
+
+    def close(self) -> None:
+        """Write no more."""
+        if self._file is not None:
+            self._file.close()
 
     def keep(self, name: str, content: bytes) -> None:
         """Keep bytes under a name, on disk when this returns."""
