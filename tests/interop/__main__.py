@@ -3,7 +3,7 @@
     python -m tests.interop [--engine NAME] [--case WORDS] [--short] [--folder FOLDER]
 
 Every row of matrix.py is a party and an agreement of its own. First all rows run side by side in which nobody is
-killed; then those whose peer is; then those whose broker is. Prints both sides' states and the seconds of each row;
+killed; then the large ones; then those whose peer is; then those whose broker is. Prints both sides' states and the seconds of each row;
 red where one is not as it should be, where one did not run, or where there are fewer than the floor.
 SABOTAGE=ack-without-actor or deaf-to-5xx plants a fault in the broker, SABOTAGE=lax-peer one in the peers.
 """
@@ -16,10 +16,11 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from broker.demo.site import hold
-from tests.interop.matrix import FLOOR, Row, chosen, rows
+from tests.interop.matrix import FLOOR, TURNS, Row, chosen, rows
 from tests.interop.world import ENGINES, Grave, Stage, World, Wrong
 
 SABOTAGES = ("ack-without-actor", "deaf-to-5xx", "lax-peer")
@@ -41,26 +42,20 @@ class Result:
 async def run(folder: Path, wanted: Sequence[Row]) -> list[Result]:
     """Run rows and return how they ended, in their order."""
     results: dict[int, Result] = {}
-    numbers = {
-        kills: [index for index, row in enumerate(wanted) if row.kills == kills] for kills in ("", "peer", "broker")
-    }
     world = World(folder, [row.place for row in wanted])
     print(f"broker at {world.site.partner}, peers at {[terms.port for terms in world.terms][:3]} and so on", flush=True)
     async with world:
         turns = asyncio.Semaphore(_SIDE_BY_SIDE)
 
-        async def one(index: int, grave: Grave | None = None) -> None:
+        async def one(index: int, grave: Grave | None) -> None:
             async with turns:
                 results[index] = await _row(world, index, wanted[index], grave)
 
-        await asyncio.gather(*(one(index) for index in numbers[""]))
-        graves = {}
-        for engine in ENGINES:
-            if count := sum(wanted[index].place.engine == engine for index in numbers["peer"]):
-                graves[engine] = Grave(count, lambda engine=engine: _peer_dies(world, engine))  # type: ignore[misc]
-        await asyncio.gather(*(one(index, graves[wanted[index].place.engine]) for index in numbers["peer"]))
-        grave = Grave(len(numbers["broker"]), lambda: _broker_dies(world))
-        await asyncio.gather(*(one(index, grave) for index in numbers["broker"]))
+        for turn in TURNS:
+            mine = [index for index, row in enumerate(wanted) if row.turn == turn]
+            graves = _graves(world, turn, [wanted[index].place.engine for index in mine])
+            await asyncio.gather(*(one(index, graves.get(wanted[index].place.engine)) for index in mine))
+            print(f"turn {turn}: {len(mine)} rows", flush=True)
     for peer in world.peers.values():
         for why in peer.broke:
             print(f"{peer.engine} broke: {why}")
@@ -84,6 +79,15 @@ async def _row(world: World, index: int, row: Row, grave: Grave | None) -> Resul
     got = len(stage.at_epj())
     ours = f"{way.transport}/{way.outcome} {way.stop_point}" if way else f"{got} received"
     return Result(row=row, ours=ours, theirs=stage.state(), seconds=time.monotonic() - began, wrong=wrong)
+
+
+def _graves(world: World, turn: str, engines: Sequence[str]) -> dict[str, Grave]:
+    """Return where the rows of each engine meet, in a turn in which somebody is killed."""
+    if turn == "broker":
+        return dict.fromkeys(engines, Grave(len(engines), partial(_broker_dies, world)))
+    if turn == "peer":
+        return {one: Grave(engines.count(one), partial(_peer_dies, world, one)) for one in set(engines)}
+    return {}
 
 
 async def _peer_dies(world: World, engine: str) -> None:

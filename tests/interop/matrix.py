@@ -12,19 +12,20 @@ from tests.interop.world import Ours, Place
 CORE, NAV, NHN, HERMES, NHS = "ebms-core", "nav", "nhn", "hermes", "nhs"
 SIGNING = (CORE, NAV, NHN, HERMES)
 ALL = (*SIGNING, NHS)
-FLOOR = 60  # rows
+FLOOR = 200  # rows
+TURNS = ("quiet", "large", "peer", "broker")
 # What each engine needs of a record to be understood at all: how it signs, and what it encrypts with.
 SWITCHES = {NAV: frozenset({"3des-in"}), HERMES: frozenset({"sha1-in"})}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One line. `kills` says whose process is killed in it: "", "peer" or "broker"."""
+    """One line. Rows of a `turn` run side by side: "quiet" ones, "large" ones, and those whose "peer" or "broker" dies."""
 
     name: str
     case: Case
     place: Place
-    kills: str = ""
+    turn: str = "quiet"
 
     @property
     def mode(self) -> str:
@@ -46,7 +47,7 @@ def _row(
     sync: bool | None = None,
     signed: bool | None = None,
     ack: bool = True,
-    kills: str = "",
+    turn: str = "quiet",
     plan: Plan | None = None,
     ours: Ours | None = None,
     **theirs: Any,
@@ -70,7 +71,7 @@ def _row(
         ours=fixed,
         theirs=theirs,
     )
-    return Row(name=name, case=case, place=place, kills=kills)
+    return Row(name=name, case=case, place=place, turn=turn)
 
 
 def _through() -> list[Row]:
@@ -119,12 +120,12 @@ def _out() -> list[Row]:
         found.append(_row("500, then well", cases.server_errors, one, plan=plan))
     busy = Plan(answers=(503, 503), receipts=False)
     found += [_row("503, then well", cases.server_errors, one, plan=busy) for one in (CORE, NAV, NHS)]
-    large: dict[str, Any] = {"interval": 20.0, "live": 120.0, "plan": Plan(receipts=False)}
+    slow: dict[str, Any] = {"interval": 20.0, "live": 120.0, "turn": "large"}
     patient = Ours(interval=20.0, persist=120.0)
-    found.append(_row("25 MB out", cases.large(25 * cases.MB), CORE, ours=patient))
-    found.append(_row("25 MB out", cases.large(25 * cases.MB), HERMES, sync=True, ours=patient))
-    found.append(_row("25 MB in", cases.taken_as("", size=25 * cases.MB * 3 // 4), CORE, **large))
-    found.append(_row("25 MB in", cases.taken_as("", size=25 * cases.MB * 3 // 4), NAV, sync=True, **large))
+    found.append(_row("25 MB out", cases.large(25 * cases.MB), CORE, ours=patient, turn="large"))
+    found.append(_row("25 MB out", cases.large(25 * cases.MB), HERMES, sync=True, ours=patient, turn="large"))
+    found.append(_row("25 MB in", cases.taken_as("", size=25 * cases.MB * 3 // 4), CORE, **slow))
+    found.append(_row("25 MB in", cases.taken_as("", size=25 * cases.MB * 3 // 4), NAV, sync=True, **slow))
     return found
 
 
@@ -180,7 +181,7 @@ def _in() -> list[Row]:
 def _refused_by_us() -> list[Row]:
     """To us: what we refuse, and what the peer makes of that."""
     found = []
-    brief: dict[str, Any] = {"retries": 2, "live": 3.0}
+    brief: dict[str, Any] = {"retries": 2, "interval": 3.0}
 
     def refused(name: str, twist: str, code: str, *engines: str, told: bool = True, **how: Any) -> None:
         for one in engines:
@@ -205,7 +206,7 @@ def _refused_by_us() -> list[Row]:
     refused("another agreement in", "wrong-cpa", "Inconsistent", CORE, HERMES, sync=True)
     refused("MessageOrder", "order", "NotSupported", CORE, HERMES, sync=True)
     found += [_row("unknown header", cases.fault, one) for one in (CORE, NAV)]
-    deaf: dict[str, Any] = {"retries": 3, "interval": 0.6, "live": 9.0}
+    deaf: dict[str, Any] = {"retries": 3, "interval": 0.6}
     found.append(_row("errors do not stop it", cases.errors_that_do_not_stop_it, NAV, **deaf))
     found.append(_row("errors do not stop it", cases.errors_that_do_not_stop_it, NAV, sync=True, **deaf))
     return found
@@ -224,19 +225,19 @@ def _kills() -> list[Row]:
     found = []
     held, deaf = Plan(hold="messages", receipts=False), Plan(hold="signals", receipts=False)
     for one in ALL:
-        found.append(_row("peer killed, has not answered", cases.peer_killed, one, kills="peer", plan=held))
+        found.append(_row("peer killed, has not answered", cases.peer_killed, one, turn="peer", plan=held))
     for one in SIGNING:  # an NHS handler forgets what it has not transmitted
         case = cases.peer_killed_before_our_acknowledgment
-        found.append(_row("peer killed, hears our answer", case, one, kills="peer", plan=deaf))
+        found.append(_row("peer killed, hears our answer", case, one, turn="peer", plan=deaf))
     for one in ALL:
         case = cases.broker_killed_before_acknowledgment
-        found.append(_row("broker killed, not acknowledged", case, one, kills="broker", plan=held))
+        found.append(_row("broker killed, not acknowledged", case, one, turn="broker", plan=held))
     for moment in ("before", "after"):
         for one in ALL:
             name, killed = f"broker killed {moment} its commit", cases.broker_killed(moment)
-            found.append(_row(name, killed, one, kills="broker", retries=20))
+            found.append(_row(name, killed, one, turn="broker", retries=20))
             if one in (CORE, NAV):
-                found.append(_row(name, killed, one, kills="broker", sync=True, retries=20))
+                found.append(_row(name, killed, one, turn="broker", sync=True, retries=20))
     return found
 
 

@@ -723,7 +723,7 @@ class Peer:
                 id=id,
                 timestamp=instant(style, now),
                 ttl=instant(style, now - timedelta(seconds=5) if twist == "expired" else expires),
-                duplicate_elimination=True,
+                duplicate_elimination=party.ack,
             ),
         )
         if party.sync:

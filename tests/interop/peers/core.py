@@ -137,7 +137,7 @@ class EbmsCore(Engine):
             raise Error(
                 code="ValueNotRecognized", location=f"{header}/MessageData/RefToMessageId", text="Value not found."
             )
-        if not seen.duplicate_elimination:
+        if seen.duplicate_elimination is not party.ack:
             raise _inconsistent(f"{header}/DuplicateElimination")
         if (seen.ack_requested is not None) is not party.ack:
             raise _inconsistent("//Header/AckRequested")
