@@ -3,8 +3,8 @@
     python -m tests.interop [--engine NAME] [--case WORDS] [--short] [--folder FOLDER]
 
 Every row of matrix.py is a party and an agreement of its own. First all rows run side by side in which nobody is
-killed; then the large ones; then those whose peer is; then those whose broker is. Prints both sides' states and the seconds of each row;
-red where one is not as it should be, where one did not run, or where there are fewer than the floor.
+killed; then the large ones; then those whose peer is killed; then those whose broker is. Prints both sides' states
+and the seconds of each row. Red where a row is not as it should be or did not run, and below the floor of rows.
 SABOTAGE=ack-without-actor or deaf-to-5xx plants a fault in the broker, SABOTAGE=lax-peer one in the peers.
 """
 
@@ -43,7 +43,11 @@ async def run(folder: Path, wanted: Sequence[Row]) -> list[Result]:
     """Run rows and return how they ended, in their order."""
     results: dict[int, Result] = {}
     world = World(folder, [row.place for row in wanted])
-    print(f"broker at {world.site.partner}, peers at {[terms.port for terms in world.terms][:3]} and so on", flush=True)
+    ports = sorted(terms.port for terms in world.terms)
+    print(
+        f"{len(wanted)} rows, nothing drawn by lot; broker {world.site.partner}, peers {ports[0]} to {ports[-1]}",
+        flush=True,
+    )
     async with world:
         turns = asyncio.Semaphore(_SIDE_BY_SIDE)
 

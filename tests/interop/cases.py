@@ -73,6 +73,8 @@ async def acknowledgment_lost(stage: Stage) -> None:
 async def quick_duplicate(stage: Stage) -> None:
     """A copy comes while the Acknowledgment waits: whatever it is answered, the Acknowledgment counts when it comes."""
     await stage.post()
+    await stage.tried(2)
+    await stage.order("go")
     await stage.ours(transport=_ACKNOWLEDGED)
     same_bytes(stage, 2)
     equal("messages at the peer", len(stage.told("in")), 1)
@@ -82,6 +84,7 @@ async def hours_later(stage: Stage) -> None:
     """The Acknowledgment comes after we gave up: it proves arrival all the same."""
     await stage.post()
     await stage.ours(transport=_ABANDONED)
+    await stage.order("go")
     await stage.ours(transport=_ACKNOWLEDGED)
     equal("messages at the peer", len(stage.told("in")), 1)
 
@@ -142,6 +145,15 @@ async def server_errors(stage: Stage) -> None:
     equal("results of the first", set(first), {"failed" if busy else "sent"})
 
 
+async def refused_hours_later(stage: Stage) -> None:
+    """The signed MessageError comes after we gave up: the partner has said no, and that is shown."""
+    await stage.post()
+    await stage.ours(transport=_ABANDONED)
+    await stage.order("go")
+    await stage.ours(transport=_REJECTED)
+    equal("documents opened there", stage.told("processed"), [])
+
+
 def refused_by_them(transport: str, *, copies_at_least: int = 1) -> Case:
     """Return the case of a message that the peer will not take, and what that is to us."""
 
@@ -192,6 +204,12 @@ async def in_and_receipted(stage: Stage) -> None:
     await _came_once(stage)
     answer = await stage.theirs("processed", kind="apprec")
     equal("the AppRec", (answer["msg_id"], answer["status"]), (stage.msg_id, "1"))
+    for told in stage.told("signal", kind="Acknowledgment"):
+        profile = stage.profile()
+        equal("RefToMessageId in MessageData", told["ref"], profile.get("ref_in_acknowledgment", True))
+        equal("the actor of our Acknowledgment", told["actor"], profile.get("actor", True))
+        equal("eb:type of its Service", told["service_type"], profile.get("signal_service_type", ""))
+        equal("a Role on it", bool(told["role"]), profile.get("roles_on_signals", False))
 
 
 def taken_as(twist: str, *, size: int = 0) -> Case:

@@ -20,7 +20,7 @@ SWITCHES = {NAV: frozenset({"3des-in"}), HERMES: frozenset({"sha1-in"})}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One line. Rows of a `turn` run side by side: "quiet" ones, "large" ones, and those whose "peer" or "broker" dies."""
+    """One line. Rows of a `turn` run side by side: "quiet", "large", and those whose "peer" or "broker" dies."""
 
     name: str
     case: Case
@@ -60,7 +60,6 @@ def _row(
         interval=given.interval,
         persist=given.persist,
         switches=allowed - {"none"},
-        profile=given.profile,
     )
     place = Place(
         engine=engine,
@@ -92,7 +91,7 @@ def _through() -> list[Row]:
 
 def _out() -> list[Row]:
     """From us: what goes wrong on the way, and is mended or given up."""
-    late = Plan(ack_hours=4, receipts=False)
+    late = Plan(hold="answers", receipts=False)
     found = [
         _row("acknowledgment lost", cases.acknowledgment_lost, one, plan=Plan(lose_acks=1, receipts=False))
         for one in SIGNING
@@ -100,9 +99,8 @@ def _out() -> list[Row]:
     cut = Plan(answers=(0,), receipts=False)
     found += [_row("answer lost", cases.acknowledgment_lost, one, plan=cut, sync=True) for one in (*SIGNING, NHS)]
     found += [_row("copy while it waits", cases.quick_duplicate, one, plan=late) for one in SIGNING]
-    hours = Plan(ack_hours=6, receipts=False)
     short = Ours(retries=1, interval=0.7)
-    found += [_row("acknowledged hours later", cases.hours_later, one, plan=hours, ours=short) for one in (NAV, NHN)]
+    found += [_row("acknowledged hours later", cases.hours_later, one, plan=late, ours=short) for one in (NAV, NHN)]
     twice = Plan(ack_twice=True, receipts=False)
     found += [_row("second acknowledgment differs", cases.second_acknowledgment, one, plan=twice) for one in SIGNING]
     closed = Plan(closed=True, receipts=False)
@@ -141,8 +139,11 @@ def _refused_by_them() -> list[Row]:
     for one in (NAV, NHN, HERMES):
         found.append(_row("our certificate unknown", signed, one, plan=distrust))
         found.append(_row("our certificate unknown", signed, one, plan=distrust, sync=True))
-    late = Plan(distrusts=True, ack_hours=6, receipts=False)
-    found.append(_row("refused hours later", signed, NAV, plan=late, ours=Ours(retries=1, interval=0.7)))
+    late = Plan(distrusts=True, hold="answers", receipts=False)
+    short = Ours(retries=1, interval=0.7)
+    found.append(_row("refused hours later", cases.refused_hours_later, NAV, plan=late, ours=short))
+    hours = Plan(distrusts=True, ack_hours=3, receipts=False)
+    found.append(_row("refused after three hours", signed, NAV, plan=hours))
     other = {"cpa": "interop:another"}
     found.append(_row("another agreement", unsigned, CORE, ours=Ours(cpa=other["cpa"], retries=2, interval=0.8)))
     found.append(

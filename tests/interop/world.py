@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+import tomllib
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -54,7 +55,6 @@ class Ours:
     interval: float = 0.8  # seconds
     persist: float = 60.0
     switches: frozenset[str] = frozenset()
-    profile: bool = True
 
 
 @dataclass
@@ -264,7 +264,7 @@ class World:
             'kind = "epj"',
             f"parent = {terms.organisation}",
             f'endpoint = "http://127.0.0.1:{terms.port}/ebms"',
-            f'profile = "{place.engine}"' if ours.profile and (PROFILES / f"{place.engine}.toml").exists() else "",
+            f'profile = "{place.engine}"',
             f"switches = {json.dumps(switches)}",
             "[[agreement]]",
             f"with = {terms.ours}",
@@ -435,6 +435,10 @@ class Stage:
             if entry["what"] in {"in", "processed", "out", "state"}:
                 found[f"{'in' if entry['what'] in {'in', 'processed'} else 'out'} {entry['id']}"] = str(entry["state"])
         return ", ".join(f"{key.partition(' ')[0]} {state}" for key, state in found.items()) or "-"
+
+    def profile(self) -> dict[str, Any]:
+        """Return what the profile of the engine says, which the record names."""
+        return tomllib.loads((PROFILES / f"{self.place.engine}.toml").read_text("utf-8"))
 
     def hold(self, moment: str) -> Path:
         """Let our broker stand still before, or after, it commits what this party sends. Returns what marks it."""

@@ -75,6 +75,7 @@ class Engine:
     wants_ref = False  # MessageData/RefToMessageId in an Acknowledgment
     wants_copied_references = True
     bare_content_ids = False  # of payloads
+    roles_on_signals = False
 
     def headers(self, party: Terms, out: Out, *, service: str, action: str) -> Out:
         """Return a request with all its headers."""
@@ -478,6 +479,8 @@ class Peer:
     async def _send_answer(self, party: Terms, received: Received) -> None:
         """POST the answer, once; what could not be delivered is fetched by the next copy."""
         refused = received.state == self.engine.states.refused
+        if party.plan.hold == "answers":
+            await self._go[party.her].wait()
         if not received.answered and (not refused or self.engine.late_errors):
             await asyncio.sleep(party.plan.ack_hours * self.site.hour)
         if self._lost[party.her]:
@@ -558,6 +561,8 @@ class Peer:
         return Header(
             sender=str(party.her),
             receiver=str(party.ours),
+            from_role=party.role if engine.roles_on_signals else "",
+            to_role=party.role if engine.roles_on_signals else "",
             cpa=party.cpa,
             conversation=conversation,
             service=MSH,
@@ -664,6 +669,7 @@ class Peer:
             ref=bool(seen.ref),
             actor=seen.actor == TO_PARTY_MSH,
             service_type=seen.service_type,
+            role=seen.from_role,
             signed=seen.signed,
             sha256=_sha(content),
         )

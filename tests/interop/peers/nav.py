@@ -44,6 +44,7 @@ class Nav(Engine):
     error_stops = False
     wants_copied_references = False
     cipher = "des-ede3-cbc"
+    roles_on_signals = True
 
     def answer_headers(self, status: int, out: Out) -> Out:
         told = super().answer_headers(status, out)

@@ -17,7 +17,8 @@ class Plan:
     ack_twice: bool = False  # a second one that differs
     lose_acks: int = 0  # so many are never sent
     mute: bool = False  # takes everything and never answers of its own
-    hold: str = ""  # "messages": one that came is written down, and not answered before the word `go`; or "signals"
+    hold: str = ""  # "messages": one that came is written down, and not answered before the word `go`;
+    # "answers": only what it says of its own waits for the word; "signals": one that came is not looked at before it
     closed: bool = False  # nobody listens at first
     distrusts: bool = False  # it holds another certificate of ours
     receipts: bool = True  # a document is answered by an AppRec
