@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from tests.interop.peers.base import States
+from tests.interop.peers.base import SECOND, States
 from tests.interop.peers.engines import ENGINES
 from tests.interop.world import Stage, Wrong, eventually
 
@@ -295,6 +295,30 @@ async def status(stage: Stage) -> None:
         raise Wrong(f"the status is {known['status']}")
     await stage.order("ask", kind="StatusRequest", ref="never-sent")
     await stage.theirs("told-back", kind="StatusResponse", status="NotRecognized")
+
+
+async def we_ping(stage: Stage) -> None:
+    """Our Ping is answered as the agreement says: at once, or later."""
+    told = await stage.command("ping", str(stage.her))
+    equal("what came", told["answer"], "pong" if stage.terms.sync else "later")
+    await stage.theirs("asked", kind="Ping")
+
+
+async def we_ask(stage: Stage) -> None:
+    """The peer is asked whether it has a message of ours, which it has."""
+    await stage.post()
+    await stage.ours(transport=_ACKNOWLEDGED)
+    told = await stage.command("message-status", stage.id, "--reason", "the ward asks")
+    equal("the status", told["status"], "Received" if stage.terms.sync else None)
+    await stage.theirs("asked", kind="StatusRequest")
+
+
+async def two_payloads(stage: Stage) -> None:
+    """What comes beside the document is handed over with it."""
+    await stage.send(twist="two")
+    await _came_once(stage)
+    item = stage.at_epj(stage.msg_id)[0]["item"]
+    equal("the other payload", await stage.payload(item, 2), SECOND)
 
 
 async def peer_killed_before_our_acknowledgment(stage: Stage) -> None:

@@ -60,6 +60,7 @@ def _row(
         interval=given.interval,
         persist=given.persist,
         switches=allowed - {"none"},
+        payloads=given.payloads,
     )
     place = Place(
         engine=engine,
@@ -174,6 +175,8 @@ def _in() -> list[Row]:
     found += [_row("indefinite-length BER in", cases.taken_as("ber"), one) for one in (CORE, NAV)]
     loose = Ours(switches=frozenset({"signature-without-xpath-in"}))
     found.append(_row("signature without XPath", cases.taken_as("no-xpath"), NHN, ours=loose))
+    two = Ours(payloads=2)
+    found += [_row("two payloads in", cases.two_payloads, one, ours=two) for one in (CORE, NHN)]
     plain = Ours(switches=frozenset({"plaintext-in"}))
     found.append(_row("plaintext under a label", cases.taken_as("plaintext"), NHN, ours=plain))
     return found
@@ -205,6 +208,7 @@ def _refused_by_us() -> list[Row]:
     refused("TimeToLive past", "expired", "TimeToLiveExpired", CORE, sync=True)
     refused("no AckRequested", "no-ack-requested", "Inconsistent", CORE)
     refused("another agreement in", "wrong-cpa", "Inconsistent", CORE, HERMES, sync=True)
+    refused("two payloads, not agreed", "two", "Inconsistent", CORE)
     refused("MessageOrder", "order", "NotSupported", CORE, HERMES, sync=True)
     found += [_row("unknown header", cases.fault, one) for one in (CORE, NAV)]
     deaf: dict[str, Any] = {"retries": 3, "interval": 0.6}
@@ -218,6 +222,10 @@ def _asked() -> list[Row]:
     found += [_row("ping", cases.ping, one, sync=True) for one in SIGNING]
     found += [_row("status", cases.status, one) for one in ALL]
     found.append(_row("status", cases.status, CORE, sync=True))
+    found += [_row("we ping", cases.we_ping, one) for one in ALL]
+    found += [_row("we ping", cases.we_ping, one, sync=True) for one in (CORE, NAV)]
+    found += [_row("we ask for a status", cases.we_ask, one) for one in ALL]
+    found += [_row("we ask for a status", cases.we_ask, one, sync=True) for one in (CORE, NAV)]
     return found
 
 

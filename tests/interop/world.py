@@ -55,6 +55,7 @@ class Ours:
     interval: float = 0.8  # seconds
     persist: float = 60.0
     switches: frozenset[str] = frozenset()
+    payloads: int = 1
 
 
 @dataclass
@@ -276,6 +277,7 @@ class World:
             f"signed = {_flag(terms.signed)}",
             f"encrypted = {_flag(terms.encrypted)}",
             f"ack_requested = {_flag(terms.ack)}",
+            f"payloads = {ours.payloads}" if ours.payloads > 1 else "",
             'chase = "none"',
         )
 
@@ -395,6 +397,25 @@ class Stage:
             for entry in self.world.epj.look()
             if entry["what"] == "received" and entry["sender_her"] == self.her and msg_id in (None, entry["msg_id"])
         ]
+
+    async def payload(self, item: str, number: int) -> bytes:
+        """Return what came beside the document."""
+        async with self.world.session.get(f"/api/v1/inbox/{item}/payloads/{number}") as answer:
+            if answer.status != 200:
+                raise Wrong(f"the payload is answered with {answer.status}")
+            return await answer.read()
+
+    async def command(self, *words: str) -> dict[str, Any]:
+        """Run a command of the broker that says one thing in JSON."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "broker", *words, "--config", str(self.world.site.config), "--json",
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        said, complained = await asyncio.wait_for(process.communicate(), 40)
+        if process.returncode:
+            raise Wrong(f"broker {words[0]} ended with {process.returncode}: {said.decode()} {complained.decode()}")
+        told: dict[str, Any] = json.loads(said)
+        return told
 
     # --- their side ---
 
