@@ -29,6 +29,7 @@ from tests.interop.peers.xmldsig import SOAP, Bad, Key, Shape
 
 Answer = tuple[int, Out]
 _REASONS = {200: "OK", 202: "Accepted", 204: "No Content", 500: "Server Error"}
+SECOND = b"<Vedlegg>synthetic</Vedlegg>"  # what rides along where two payloads are wanted
 _NOTHING: Answer = (204, Out())
 
 
@@ -742,21 +743,24 @@ class Peer:
             unknown.set(f"{{{SOAP}}}mustUnderstand", "1")
         if party.ack and twist != "no-ack-requested":
             builder.ack_requested(signed=party.signed)
-        builder.manifest([cid])
-        envelope = builder.bytes()
         parts = {cid: sealed}
+        if twist == "two":
+            parts[f"2-{cid}"] = await cms.seal(SECOND, self.site.our_encryption, cipher=engine.cipher)
+        builder.manifest(list(parts))
+        envelope = builder.bytes()
         if party.signed and twist != "unsigned":
             key = self.site.other if twist == "other-key" else self.site.signing
             shape = replace(engine.shape, xpath=False) if twist == "no-xpath" else engine.shape
             envelope = xmldsig.sign(envelope, {} if twist == "uncovered" else parts, key, shape)
         digests = self._digests(envelope)
         if twist == "payload-changed":
-            sealed = sealed[:-1] + bytes((sealed[-1] ^ 1,))
+            parts[cid] = sealed[:-1] + bytes((sealed[-1] ^ 1,))
         if twist == "header-changed":
             changed = envelope.replace(b"ConversationId>", b"ConversationId>x", 1)
             assert changed != envelope
             envelope = changed
-        out = wire.related(engine.related, new_id=self.new_id(), root_id=id, root=envelope, parts=[(cid, kind, sealed)])
+        bodies = [(name, kind, body) for name, body in parts.items()]
+        out = wire.related(engine.related, new_id=self.new_id(), root_id=id, root=envelope, parts=bodies)
         out = engine.headers(party, out, service=party.service, action=action)
         file = f"out-{party.her}-{len(self._outs)}"
         self.ledger.keep(file, wire.written("POST /ebms HTTP/1.1", out))
