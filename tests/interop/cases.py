@@ -318,7 +318,7 @@ async def two_payloads(stage: Stage) -> None:
     await stage.send(twist="two")
     await _came_once(stage)
     item = stage.at_epj(stage.msg_id)[0]["item"]
-    equal("the other payload", await stage.payload(item, 2), SECOND)
+    equal("what came beside it", await stage.payloads(item), [SECOND])
 
 
 async def peer_killed_before_our_acknowledgment(stage: Stage) -> None:

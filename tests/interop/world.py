@@ -150,8 +150,8 @@ class Place:
 class World:
     """Everything that is started in it is stopped when it is left. A row's place is told by its number."""
 
-    def __init__(self, folder: Path, places: Sequence[Place]) -> None:
-        self._folder, self._places = folder, places
+    def __init__(self, folder: Path, places: Sequence[Place], *, patience: float = 1.0) -> None:
+        self._folder, self._places, self.patience = folder, places, patience
         self.site: DemoSite = quick_sites(folder, settings=_SETTINGS)[FJORDVIK]
         ports = _free_ports(int.from_bytes(SystemRandomness().bytes(4)), len(places))
         self.terms = [
@@ -355,7 +355,7 @@ class Stage:
 
     async def ours(self, *, transport: str, outcome: str | None = None, within: float = 30.0) -> Way:
         """Wait until our delivery stands so."""
-        heard, end = self.world.heard[self.her], _time() + within
+        heard, end = self.world.heard[self.her], _time() + within * self.world.patience
         while True:
             heard.clear()
             way = await self.world.questions.way(self.id)
@@ -373,7 +373,7 @@ class Stage:
 
     async def tried(self, count: int, *, within: float = 20.0) -> None:
         """Wait until we have tried so often."""
-        heard, end = self.world.heard[self.her], _time() + within
+        heard, end = self.world.heard[self.her], _time() + within * self.world.patience
         while len(tries := await self.attempts()) < count:
             if _time() > end:
                 raise Wrong(f"we tried {len(tries)} times, not {count}")
@@ -382,7 +382,7 @@ class Stage:
 
     async def received(self, msg_id: str, *, within: float = 30.0) -> dict[str, Any]:
         """Wait until our EPJ has a document of the peer."""
-        heard, end = self.world.heard[self.her], _time() + within
+        heard, end = self.world.heard[self.her], _time() + within * self.world.patience
         while not (found := self.at_epj(msg_id)):
             if _time() > end:
                 raise Wrong("our EPJ did not get the document")
@@ -398,12 +398,15 @@ class Stage:
             if entry["what"] == "received" and entry["sender_her"] == self.her and msg_id in (None, entry["msg_id"])
         ]
 
-    async def payload(self, item: str, number: int) -> bytes:
+    async def payloads(self, item: str) -> list[bytes]:
         """Return what came beside the document."""
-        async with self.world.session.get(f"/api/v1/inbox/{item}/payloads/{number}") as answer:
-            if answer.status != 200:
-                raise Wrong(f"the payload is answered with {answer.status}")
-            return await answer.read()
+        async with self.world.session.get(f"/api/v1/inbox/{item}") as answer:
+            numbers = [one["number"] for one in (await answer.json())["payloads"]]
+        found = []
+        for number in numbers:
+            async with self.world.session.get(f"/api/v1/inbox/{item}/payloads/{number}") as answer:
+                found.append(await answer.read())
+        return found
 
     async def command(self, *words: str) -> dict[str, Any]:
         """Run a command of the broker that says one thing in JSON."""
@@ -429,7 +432,7 @@ class Stage:
 
     async def theirs(self, what: str, *, count: int = 1, within: float = 30.0, **facts: Any) -> dict[str, Any]:
         """Wait until the peer has told so much of that kind. Returns the last of them."""
-        changed, end = self.peer.changed[self.her], _time() + within
+        changed, end = self.peer.changed[self.her], _time() + within * self.world.patience
         while len(found := self.told(what, **facts)) < count:
             if (left := end - _time()) <= 0:
                 last = [{key: value for key, value in entry.items() if key not in _LONG} for entry in self.told(what)]
