@@ -43,7 +43,7 @@ async def run(folder: Path, wanted: Sequence[Row]) -> list[Result]:
     """Run rows and return how they ended, in their order."""
     results: dict[int, Result] = {}
     # What a planted fault keeps from coming will not come, however long it is waited for.
-    patience = 0.4 if os.environ.get("SABOTAGE") else 1.0
+    patience = 0.25 if os.environ.get("SABOTAGE") else 1.0
     world = World(folder, [row.place for row in wanted], patience=patience)
     ports = sorted(terms.port for terms in world.terms)
     print(

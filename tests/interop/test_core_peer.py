@@ -161,7 +161,7 @@ async def bench(folder: Path, keys: dict[str, Key], *, plan: Plan | None = None,
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/ebms"
     base = Terms(
         her=B, organisation=B, ours=A, our_organisation=A, cpa=f"interop:{B}", port=0, url=url, retries=3,
-        interval=0.5, live=2.0, encrypted=False, service="Interop", actions=("Foresporsel", "Svar"), role="Register",
+        interval=0.3, live=1.2, encrypted=False, service="Interop", actions=("Foresporsel", "Svar"), role="Register",
         plan=replace(plan or Plan(), receipts=False),
     )  # fmt: skip
     base = replace(base, **terms)
