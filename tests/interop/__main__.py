@@ -90,20 +90,13 @@ async def _row(world: World, index: int, row: Row, grave: Grave | None) -> Resul
 def _graves(world: World, turn: str, engines: Sequence[str]) -> dict[str, Grave]:
     """Return where the rows of each engine meet, in a turn in which somebody is killed."""
     if turn == "broker":
-        return dict.fromkeys(engines, Grave(len(engines), partial(_broker_dies, world)))
+        return dict.fromkeys(engines, Grave(len(engines), world.kill_broker, world.start_broker))
     if turn == "peer":
-        return {one: Grave(engines.count(one), partial(_peer_dies, world, one)) for one in set(engines)}
+        return {
+            one: Grave(engines.count(one), partial(world.kill_peer, one), partial(world.restart_peer, one))
+            for one in set(engines)
+        }
     return {}
-
-
-async def _peer_dies(world: World, engine: str) -> None:
-    await world.kill_peer(engine)
-    await world.restart_peer(engine)
-
-
-async def _broker_dies(world: World) -> None:
-    await world.kill_broker()
-    await world.start_broker()
 
 
 def show(results: Sequence[Result]) -> None:

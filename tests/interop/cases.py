@@ -195,6 +195,21 @@ async def broker_killed_before_acknowledgment(stage: Stage) -> None:
     equal("messages at the peer", len(stage.told("in")), 1)
 
 
+async def acknowledged_while_dead(stage: Stage) -> None:
+    """The Acknowledgment comes while we are dead, and is dropped: our next copy fetches it."""
+
+    async def meanwhile() -> None:
+        await stage.order("go")
+        await stage.theirs("told", status=0)
+
+    await stage.post()
+    await stage.theirs("in")
+    await stage.dead_and_back(meanwhile)
+    await stage.ours(transport=_ACKNOWLEDGED)
+    same_bytes(stage, 2)
+    equal("messages at the peer", len(stage.told("in")), 1)
+
+
 # --- from the peer to us ---
 
 
@@ -342,6 +357,17 @@ def broker_killed(moment: str) -> Case:
         await _came_once(stage)
 
     return case
+
+
+async def sent_while_dead(stage: Stage) -> None:
+    """The peer sends while we are dead: it is not reached, tries again, and is taken once."""
+
+    async def meanwhile() -> None:
+        await stage.send()
+        await stage.theirs("try", status=0)
+
+    await stage.dead_and_back(meanwhile)
+    await _came_once(stage)
 
 
 # --- helps ---

@@ -104,6 +104,9 @@ def _out() -> list[Row]:
     found += [_row("acknowledged hours later", cases.hours_later, one, plan=late, ours=short) for one in (NAV, NHN)]
     twice = Plan(ack_twice=True, receipts=False)
     found += [_row("second acknowledgment differs", cases.second_acknowledgment, one, plan=twice) for one in SIGNING]
+    found += [
+        _row("acknowledged after three hours", cases.there_and_back, one, plan=Plan(ack_hours=3)) for one in (NAV, NHN)
+    ]
     closed = Plan(closed=True, receipts=False)
     found += [_row("down for a while", cases.down_for_a_while, one, plan=closed) for one in ALL]
     found += [_row("down for good", cases.down_for_good, one, plan=closed, ours=Ours(persist=3.0)) for one in ALL]
@@ -222,10 +225,10 @@ def _asked() -> list[Row]:
     found += [_row("ping", cases.ping, one, sync=True) for one in SIGNING]
     found += [_row("status", cases.status, one) for one in ALL]
     found.append(_row("status", cases.status, CORE, sync=True))
-    found += [_row("we ping", cases.we_ping, one) for one in ALL]
-    found += [_row("we ping", cases.we_ping, one, sync=True) for one in (CORE, NAV)]
-    found += [_row("we ask for a status", cases.we_ask, one) for one in ALL]
-    found += [_row("we ask for a status", cases.we_ask, one, sync=True) for one in (CORE, NAV)]
+    for one, sync in ((CORE, False), (NHN, False), (NAV, True), (NHS, True)):  # each is a start of Python
+        found.append(_row("we ping", cases.we_ping, one, sync=sync))
+    for one, sync in ((CORE, False), (HERMES, False), (NAV, True), (NHS, True)):
+        found.append(_row("we ask for a status", cases.we_ask, one, sync=sync))
     return found
 
 
@@ -241,6 +244,11 @@ def _kills() -> list[Row]:
     for one in ALL:
         case = cases.broker_killed_before_acknowledgment
         found.append(_row("broker killed, not acknowledged", case, one, turn="broker", plan=held))
+    for one in SIGNING:
+        case = cases.acknowledged_while_dead
+        found.append(_row("acknowledged while we are dead", case, one, turn="broker", plan=held))
+    for one in ALL:
+        found.append(_row("sent while we are dead", cases.sent_while_dead, one, turn="broker", retries=20))
     for moment in ("before", "after"):
         for one in ALL:
             name, killed = f"broker killed {moment} its commit", cases.broker_killed(moment)

@@ -329,6 +329,9 @@ class World:
                     event.set()
 
 
+Meanwhile = Callable[[], Awaitable[None]]
+
+
 class Stage:
     """A row's own view: its party at the peer, its deliveries at the broker, its documents at the EPJ."""
 
@@ -474,11 +477,11 @@ class Stage:
         for path in (self.world.site.folder / "hold").glob(f"{self.her}.*"):
             path.unlink()
 
-    async def dead_and_back(self) -> None:
-        """Wait until this row's side of the kill is dead, and back."""
+    async def dead_and_back(self, meanwhile: Meanwhile | None = None) -> None:
+        """Wait until this row's side of the kill is dead, and back; `meanwhile` is done while it is dead."""
         assert self.grave is not None
         self.buried = True
-        await self.grave.arrive()
+        await self.grave.arrive(meanwhile)
 
     def _unit(self) -> Unit:
         name = self.place.engine
@@ -489,12 +492,15 @@ class Stage:
 class Grave:
     """Where rows meet whose broker, or peer, is to be killed: when all are there that will come, it is."""
 
-    def __init__(self, rows: int, kill: Callable[[], Awaitable[None]]) -> None:
-        self._expected, self._kill, self._there, self._over = rows, kill, 0, asyncio.Event()
+    def __init__(self, rows: int, kill: Meanwhile, back: Meanwhile) -> None:
+        self._expected, self._kill, self._back = rows, kill, back
+        self._there, self._over, self._meanwhile = 0, asyncio.Event(), list[Meanwhile]()
 
-    async def arrive(self) -> None:
+    async def arrive(self, meanwhile: Meanwhile | None = None) -> None:
         """Wait until it was killed and is back."""
         self._there += 1
+        if meanwhile is not None:
+            self._meanwhile.append(meanwhile)
         await self._look()
         await self._over.wait()
 
@@ -507,7 +513,9 @@ class Grave:
         if self._there and self._there == self._expected and not self._over.is_set():
             try:
                 await self._kill()
+                await asyncio.gather(*(one() for one in self._meanwhile))
             finally:
+                await self._back()
                 self._over.set()
 
 
