@@ -59,7 +59,7 @@ async def run(folder: Path, wanted: Sequence[Row]) -> list[Result]:
 
         for turn in TURNS:
             mine = [index for index, row in enumerate(wanted) if row.turn == turn]
-            graves = _graves(world, turn, [wanted[index].place.engine for index in mine])
+            graves = _graves(world, turn, [(wanted[index].place.engine, world.terms[index].her) for index in mine])
             await asyncio.gather(*(one(index, graves.get(wanted[index].place.engine)) for index in mine))
             print(f"turn {turn}: {len(mine)} rows", flush=True)
     for peer in world.peers.values():
@@ -87,16 +87,18 @@ async def _row(world: World, index: int, row: Row, grave: Grave | None) -> Resul
     return Result(row=row, ours=ours, theirs=stage.state(), seconds=time.monotonic() - began, wrong=wrong)
 
 
-def _graves(world: World, turn: str, engines: Sequence[str]) -> dict[str, Grave]:
+def _graves(world: World, turn: str, parties: Sequence[tuple[str, int]]) -> dict[str, Grave]:
     """Return where the rows of each engine meet, in a turn in which somebody is killed."""
+    engines = [engine for engine, _ in parties]
     if turn == "broker":
         return dict.fromkeys(engines, Grave(len(engines), world.kill_broker, world.start_broker))
-    if turn == "peer":
-        return {
-            one: Grave(engines.count(one), partial(world.kill_peer, one), partial(world.restart_peer, one))
-            for one in set(engines)
-        }
-    return {}
+    if turn != "peer":
+        return {}
+    hers = [her for _, her in parties]
+    return {
+        one: Grave(engines.count(one), partial(world.kill_peer, one), partial(world.restart_peer, one, hers))
+        for one in set(engines)
+    }
 
 
 def show(results: Sequence[Result]) -> None:

@@ -7,7 +7,7 @@ import signal
 import sys
 import tomllib
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -298,12 +298,13 @@ class World:
         """Kill -9."""
         await self.peers[engine].kill()
 
-    async def restart_peer(self, engine: str) -> None:
-        """Start it again as an engine that holds nothing back."""
+    async def restart_peer(self, engine: str, hers: Collection[int]) -> None:
+        """Start it again as an engine that holds nothing back for those parties."""
         peer = self.peers[engine]
         config = json.loads(peer.config.read_text("utf-8"))
         for party in config["parties"]:
-            party["plan"]["hold"] = ""
+            if party["her"] in hers:
+                party["plan"]["hold"] = ""
         peer.config.write_text(json.dumps(config), "utf-8")
         assert self._tasks is not None
         await peer.start(self._tasks)
@@ -407,7 +408,7 @@ class Stage:
             numbers = [one["number"] for one in (await answer.json())["payloads"]]
         found = []
         for number in numbers:
-            async with self.world.session.get(f"/api/v1/inbox/{item}/payloads/{number}") as answer:
+            async with self.world.session.get(f"/api/v1/inbox/{item}/payload?number={number}") as answer:
                 found.append(await answer.read())
         return found
 
@@ -494,15 +495,20 @@ class Grave:
 
     def __init__(self, rows: int, kill: Meanwhile, back: Meanwhile) -> None:
         self._expected, self._kill, self._back = rows, kill, back
-        self._there, self._over, self._meanwhile = 0, asyncio.Event(), list[Meanwhile]()
+        self._there, self._over = 0, asyncio.Event()
+        self._meanwhile: list[Meanwhile] = []
+        self._ended: list[BaseException | None] = []
 
     async def arrive(self, meanwhile: Meanwhile | None = None) -> None:
         """Wait until it was killed and is back."""
         self._there += 1
+        mine = len(self._meanwhile)
         if meanwhile is not None:
             self._meanwhile.append(meanwhile)
         await self._look()
         await self._over.wait()
+        if meanwhile is not None and (wrong := self._ended[mine]) is not None:
+            raise wrong
 
     async def leave(self) -> None:
         """Say that a row will not come."""
@@ -513,7 +519,7 @@ class Grave:
         if self._there and self._there == self._expected and not self._over.is_set():
             try:
                 await self._kill()
-                await asyncio.gather(*(one() for one in self._meanwhile))
+                self._ended = await asyncio.gather(*(one() for one in self._meanwhile), return_exceptions=True)
             finally:
                 await self._back()
                 self._over.set()
