@@ -45,6 +45,11 @@ async def there_and_back(stage: Stage) -> None:
     equal("SyncReply", told["wrapping"]["sync"], stage.terms.sync)
     equal("signed", told["wrapping"]["signed"], stage.terms.signed)
     equal("AckRequested", told["wrapping"]["ack"], _wish(stage))
+    profile = stage.profile()
+    root, payload = told["wrapping"]["encodings"]
+    equal("encoding of the envelope", root, profile.get("root_encoding", "8bit"))
+    if stage.terms.encrypted:
+        equal("encoding of the ciphertext", payload, profile.get("payload_encoding", "base64"))
     if stage.terms.ack:
         await stage.theirs("state", state=_states(stage).delivered, action="Apprec")
     same_bytes(stage, 1)

@@ -203,6 +203,7 @@ def _refused_by_us() -> list[Row]:
     refused("not signed", "unsigned", security, CORE, NHN)
     refused("payload not signed", "uncovered", security, CORE, NHN)
     refused("plaintext", "plaintext", security, CORE, NHN)
+    refused("XML Encryption", "xenc", security, CORE)
     refused("3DES not allowed", "3des", security, CORE)
     refused("SHA-1 not allowed", "", security, HERMES, ours=Ours(switches=frozenset({"none"})))
     refused("no XPath, not allowed", "no-xpath", security, NHN)

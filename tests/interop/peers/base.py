@@ -30,6 +30,16 @@ from tests.interop.peers.xmldsig import SOAP, Bad, Key, Shape
 Answer = tuple[int, Out]
 _REASONS = {200: "OK", 202: "Accepted", 204: "No Content", 500: "Server Error"}
 SECOND = b"<Vedlegg>synthetic</Vedlegg>"  # what rides along where two payloads are wanted
+# XML Encryption, as ebms-core writes it for a confidential agreement: never opened by us, so there is nothing in it.
+_XML_ENCRYPTED = (
+    b'<xenc:EncryptedData xmlns:xenc="http://www.w3.org/2001/04/xmlenc#" MimeType="application/xml">'
+    b'<xenc:EncryptionMethod Algorithm="http://www.w3.org/2001/04/xmlenc#aes256-cbc"/>'
+    b'<ds:KeyInfo xmlns:ds="http://www.w3.org/2000/09/xmldsig#"><xenc:EncryptedKey>'
+    b'<xenc:EncryptionMethod Algorithm="http://www.w3.org/2001/04/xmlenc#rsa-1_5"/>'
+    b"<ds:KeyInfo><ds:KeyName>CN=ours</ds:KeyName></ds:KeyInfo>"
+    b"<xenc:CipherData><xenc:CipherValue>AAAA</xenc:CipherValue></xenc:CipherData></xenc:EncryptedKey></ds:KeyInfo>"
+    b"<xenc:CipherData><xenc:CipherValue>AAAA</xenc:CipherValue></xenc:CipherData></xenc:EncryptedData>"
+)
 _NOTHING: Answer = (204, Out())
 
 
@@ -706,12 +716,14 @@ class Peer:
         if twist == "gzip":
             content = gzip.compress(content)
         sealed, kind = content, "application/xml"
-        if (party.encrypted or twist == "ciphertext") and twist != "plaintext":
+        if (party.encrypted or twist == "ciphertext") and twist not in {"plaintext", "xenc"}:
             cipher = "des-ede3-cbc" if twist == "3des" else engine.cipher
             sealed = await cms.seal(content, self.site.our_encryption, cipher=cipher, stream=twist == "ber")
             kind = engine.part_type
         elif twist == "plaintext":
             kind = engine.part_type
+        elif twist == "xenc":
+            sealed = _XML_ENCRYPTED
         id = style.id.format(id=self.new_id())
         cid = self.new_id() if engine.bare_content_ids else style.id.format(id=self.new_id())
         expires = now + timedelta(seconds=party.live)
