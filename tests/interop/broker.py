@@ -1,7 +1,8 @@
 """The real broker, with a door that blocks where a row says so, and with the planted faults of SABOTAGE.
 
-A file `hold/HER.before` or `hold/HER.after` in the broker's folder stops what that party sent just before, or just
-after, it is committed; `.reached` beside it says that it stands there. Only a kill ends it.
+What a party sends is stopped by a file `hold/HER.before` or `hold/HER.after` just before, or just after, it is committed
+(`.reached` beside it says that it stands there, and only a kill ends it); `hold/HER.busy` says how many times it finds
+the store busy.
 """
 
 import asyncio
@@ -13,7 +14,9 @@ from typing import Any
 from unittest.mock import patch
 
 from broker.cli.main import main
+from broker.diagnosis import causes
 from broker.envelope import ebms_build
+from broker.errors import StoreBusy
 from broker.message import Changes
 from broker.ports import TransportReply
 from broker.store.sqlite import SqliteStore
@@ -24,9 +27,21 @@ _REAL = SqliteStore.receive
 
 
 async def _receive(store: SqliteStore, changes: Changes) -> None:
+    await asyncio.to_thread(_be_busy, changes)
     await _stand(changes, "before")
     await _REAL(store, changes)
     await _stand(changes, "after")
+
+
+def _be_busy(changes: Changes) -> None:
+    if changes.received is None or not (path := HOLD / f"{changes.received.from_her}.busy").exists():
+        return
+    left = int(path.read_text())
+    if left > 1:
+        path.write_text(str(left - 1))
+    else:
+        path.unlink()
+    raise StoreBusy("the disk is full, says a row", error_id=causes.UNEXPECTED)
 
 
 async def _stand(changes: Changes, moment: str) -> None:

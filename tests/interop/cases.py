@@ -242,6 +242,15 @@ def taken_as(twist: str, *, size: int = 0) -> Case:
     return case
 
 
+async def busy_at_first(stage: Stage) -> None:
+    """Our store cannot take it twice: 503, and nothing kept; the peer tries again, and is acknowledged."""
+    stage.busy(2)
+    await stage.send()
+    await _came_once(stage)
+    tries = [entry["status"] for entry in stage.told("try", id=stage.eb_id)]
+    equal("our first answers", tries[:2], [503, 503])
+
+
 async def same_again(stage: Stage) -> None:
     """The same bytes again, after all is done, get the same answer again; our EPJ has the document once."""
     await stage.send()

@@ -12,7 +12,7 @@ from tests.interop.world import Ours, Place
 CORE, NAV, NHN, HERMES, NHS = "ebms-core", "nav", "nhn", "hermes", "nhs"
 SIGNING = (CORE, NAV, NHN, HERMES)
 ALL = (*SIGNING, NHS)
-FLOOR = 200  # rows
+FLOOR = 240  # rows
 TURNS = ("quiet", "large", "peer", "broker")
 # What each engine needs of a record to be understood at all: how it signs, and what it encrypts with.
 SWITCHES = {NAV: frozenset({"3des-in"}), HERMES: frozenset({"sha1-in"})}
@@ -85,6 +85,7 @@ def _through() -> list[Row]:
         found += [_row(way, case, engine, plan=plan, sync=True) for engine in SIGNING]
         found += [_row(way, case, engine, plan=plan, signed=False) for engine in (CORE, HERMES)]
         found += [_row(way, case, engine, plan=plan, signed=False, sync=True) for engine in (CORE, HERMES, NHS)]
+        found += [_row(f"{way}, TLS", case, one, plan=plan, tls=True) for one in (CORE, NHS)]
         found.append(_row(way, case, CORE, plan=plan, ack=False))
         found.append(_row(way, case, CORE, plan=plan, ack=False, signed=False))
     return found
@@ -143,6 +144,10 @@ def _refused_by_them() -> list[Row]:
     for one in (NAV, NHN, HERMES):
         found.append(_row("our certificate unknown", signed, one, plan=distrust))
         found.append(_row("our certificate unknown", signed, one, plan=distrust, sync=True))
+    # Over TLS the HTTP answer is theirs for certain, signed or not; a POST of its own is not.
+    found.append(_row("our certificate unknown, TLS", signed, CORE, plan=distrust, sync=True, tls=True))
+    found.append(_row("our certificate unknown, TLS", unsigned, CORE, plan=distrust, ours=two, tls=True))
+    found.append(_row("another agreement, TLS", signed, NHS, ours=Ours(cpa="interop:another"), tls=True))
     late = Plan(distrusts=True, hold="answers", receipts=False)
     short = Ours(retries=1, interval=0.7)
     found.append(_row("refused hours later", cases.refused_hours_later, NAV, plan=late, ours=short))
@@ -153,6 +158,7 @@ def _refused_by_them() -> list[Row]:
     found.append(
         _row("another agreement", unsigned, CORE, ours=Ours(cpa=other["cpa"], retries=2, interval=0.8), sync=True)
     )
+    found.append(_row("another agreement", unsigned, NHS, ours=Ours(cpa=other["cpa"], retries=2, interval=0.8)))
     for one in (NAV, NHN, HERMES):
         found.append(_row("another agreement", signed, one, ours=Ours(cpa=other["cpa"])))
     for wrong, one in (
@@ -172,6 +178,8 @@ def _in() -> list[Row]:
     found = [_row("same bytes later", cases.same_again, one) for one in ALL]
     found.append(_row("same bytes later", cases.same_again, CORE, sync=True))
     found.append(_row("same bytes later", cases.same_again, CORE, signed=False))
+    found += [_row("503 of ours, then well", cases.busy_at_first, one) for one in ALL]
+    found.append(_row("503 of ours, then well", cases.busy_at_first, CORE, sync=True))
     found += [_row("five at once", cases.many_at_once, one) for one in (CORE, HERMES)]
     found.append(_row("five at once", cases.many_at_once, CORE, sync=True))
     found += [_row("gzip in", cases.taken_as("gzip"), one) for one in SIGNING]

@@ -173,7 +173,7 @@ async def bench(folder: Path, keys: dict[str, Key], *, plan: Plan | None = None,
     )
     site = Site(
         engine="ebms-core", folder=str(folder), signing=keys["b"], encryption=keys["b"], other=keys["other"],
-        our_signing=keys["a"].certificate, our_encryption=keys["a"].certificate, parties=parties,
+        tls=keys["b"], our_signing=keys["a"].certificate, our_encryption=keys["a"].certificate, parties=parties,
     )  # fmt: skip
     peer, stopped = Peer(EbmsCore(), site, Ledger(folder)), asyncio.Event()
     async with server, asyncio.TaskGroup() as tasks:

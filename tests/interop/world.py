@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
 import tomllib
 from collections import defaultdict
@@ -39,6 +40,9 @@ PROFILES = Path(__file__).parents[2] / "profiles"
 _SETTINGS = """
 [timeouts]
 post = "PT20S"
+
+[tls]
+ca = "../tls.crt"
 """
 
 
@@ -152,6 +156,7 @@ class World:
 
     def __init__(self, folder: Path, places: Sequence[Place], *, patience: float = 1.0) -> None:
         self._folder, self._places, self.patience = folder, places, patience
+        _make_server_certificate(folder)
         self.site: DemoSite = quick_sites(folder, settings=_SETTINGS)[FJORDVIK]
         ports = _free_ports(int.from_bytes(SystemRandomness().bytes(4)), len(places))
         self.terms = [
@@ -231,6 +236,7 @@ class World:
             signing=_key(own, "signing"),
             encryption=_key(own, "encryption"),
             other=_key(other, "signing"),
+            tls=_key(self._folder, "tls"),
             our_signing=ours / "signing.crt",
             our_encryption=ours / "encryption.crt",
             parties=tuple(self.terms[index] for index in mine),
@@ -264,7 +270,7 @@ class World:
             f'name = "{place.engine} {terms.her}"',
             'kind = "epj"',
             f"parent = {terms.organisation}",
-            f'endpoint = "http://127.0.0.1:{terms.port}/ebms"',
+            f'endpoint = "http{"s" if terms.tls else ""}://127.0.0.1:{terms.port}/ebms"',
             f'profile = "{place.engine}"',
             f"switches = {json.dumps(switches)}",
             "[[agreement]]",
@@ -473,6 +479,10 @@ class Stage:
         (self.world.site.folder / "hold" / f"{self.her}.{moment}").touch()
         return self.world.site.folder / "hold" / f"{self.her}.{moment}.reached"
 
+    def busy(self, times: int) -> None:
+        """Let our broker's store be busy for the next of what this party sends."""
+        (self.world.site.folder / "hold" / f"{self.her}.busy").write_text(str(times))
+
     def let_go(self) -> None:
         """Hold no more."""
         for path in (self.world.site.folder / "hold").glob(f"{self.her}.*"):
@@ -557,6 +567,16 @@ def _time() -> float:
 
 def _key(folder: Path, use: str) -> Key:
     return Key(key=folder / f"{use}.pem", certificate=folder / f"{use}.crt")
+
+
+def _make_server_certificate(folder: Path) -> None:
+    """Make the peers' TLS certificate for 127.0.0.1, which the broker's settings name."""
+    key, certificate = str(folder / "tls.pem"), str(folder / "tls.crt")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
+         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
+        check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
 
 
 def _flag(value: bool) -> str:

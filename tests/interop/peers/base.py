@@ -8,6 +8,7 @@ import asyncio
 import gzip
 import hashlib
 import os
+import ssl
 import traceback
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field, replace
@@ -269,10 +270,13 @@ class Peer:
 
     async def open(self, her: int) -> None:
         """Listen for a party."""
-        party = self.parties[her]
+        party, tls = self.parties[her], None
+        if party.tls:
+            tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            tls.load_cert_chain(self.site.tls.certificate, self.site.tls.key)
         if her not in self._servers:
             self._servers[her] = await asyncio.start_server(
-                lambda reader, writer: self._serve(party, reader, writer), "127.0.0.1", party.port, limit=2**20
+                lambda reader, writer: self._serve(party, reader, writer), "127.0.0.1", party.port, limit=2**20, ssl=tls
             )
 
     def close(self, her: int) -> None:
@@ -324,7 +328,7 @@ class Peer:
                 start = f"HTTP/1.1 {status} {_REASONS.get(status, 'Error')}"
                 writer.write(wire.written(start, self.engine.answer_headers(status, out)))
                 await writer.drain()
-        except (Broken, Cut, ConnectionError, asyncio.CancelledError):
+        except (Broken, Cut, ConnectionError, ssl.SSLError, asyncio.CancelledError):
             return
         finally:
             writer.transport.abort()

@@ -35,6 +35,7 @@ class Terms:
     cpa: str
     port: int
     url: str  # where the broker takes envelopes
+    tls: bool = False  # it listens with the site's certificate for its address
     sync: bool = False
     signed: bool = True
     encrypted: bool = True
@@ -58,6 +59,7 @@ class Site:
     signing: Key
     encryption: Key
     other: Key  # one that nobody trusts
+    tls: Key
     our_signing: Path
     our_encryption: Path
     parties: tuple[Terms, ...]
@@ -70,7 +72,7 @@ class Site:
 def read_site(path: Path) -> Site:
     """Return what stands in a config file."""
     given = json.loads(path.read_text("utf-8"))
-    for name in ("signing", "encryption", "other"):
+    for name in ("signing", "encryption", "other", "tls"):
         given[name] = Key(key=Path(given[name]["key"]), certificate=Path(given[name]["certificate"]))
     for name in ("our_signing", "our_encryption"):
         given[name] = Path(given[name])
