@@ -39,8 +39,8 @@ class Result:
     wrong: str
 
 
-async def run(folder: Path, wanted: Sequence[Row]) -> list[Result]:
-    """Run rows and return how they ended, in their order."""
+async def run(folder: Path, wanted: Sequence[Row]) -> tuple[list[Result], list[str]]:
+    """Run rows. Returns how they ended, in their order, and what broke in a peer itself."""
     results: dict[int, Result] = {}
     # What a planted fault keeps from coming will not come, however long it is waited for.
     patience = 0.25 if os.environ.get("SABOTAGE") else 1.0
@@ -62,10 +62,8 @@ async def run(folder: Path, wanted: Sequence[Row]) -> list[Result]:
             graves = _graves(world, turn, [(wanted[index].place.engine, world.terms[index].her) for index in mine])
             await asyncio.gather(*(one(index, graves.get(wanted[index].place.engine)) for index in mine))
             print(f"turn {turn}: {len(mine)} rows", flush=True)
-    for peer in world.peers.values():
-        for why in peer.broke:
-            print(f"{peer.engine} broke: {why}")
-    return [results[index] for index in sorted(results)]
+    broke = [f"the script of {peer.engine} broke: {why}" for peer in world.peers.values() for why in peer.broke]
+    return [results[index] for index in sorted(results)], broke
 
 
 async def _row(world: World, index: int, row: Row, grave: Grave | None) -> Result:
@@ -143,15 +141,17 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="interop-") as made:
         folder = (given.folder or Path(made) / "sites").resolve()
         with hold(folder):
-            results = asyncio.run(run(folder, wanted))
+            results, complaints = asyncio.run(run(folder, wanted))
     show(results)
     red = [one for one in results if one.wrong]
-    complaints = [f"{one.row.place.engine}, {one.row.name}, {one.row.mode}: {one.wrong}" for one in red]
+    complaints += [f"{one.row.place.engine}, {one.row.name}, {one.row.mode}" for one in red]
     if len(results) < len(wanted):
         complaints.append(f"only {len(results)} of {len(wanted)} rows ran")
     if whole and len(results) < FLOOR:
         complaints.append(f"only {len(results)} rows; the floor is {FLOOR}")
     print(f"{len(results)} rows, {len(red)} of them red; {time.monotonic() - began:.0f} s")
+    for line in complaints:
+        print(f"RED: {line}")
     print("red" if complaints else "green")
     return 1 if complaints else 0
 

@@ -1,8 +1,8 @@
 """The real broker, with a door that blocks where a row says so, and with the planted faults of SABOTAGE.
 
-What a party sends is stopped by a file `hold/HER.before` or `hold/HER.after` just before, or just after, it is committed
-(`.reached` beside it says that it stands there, and only a kill ends it); `hold/HER.busy` says how many times it finds
-the store busy.
+What a party sends is stopped by a file `hold/HER.before` or `hold/HER.after` just before, or just after, it is
+committed (`.reached` beside it says that it stands there, and only a kill ends it); `hold/HER.busy` says how many times
+it finds the store busy.
 """
 
 import asyncio

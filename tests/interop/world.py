@@ -196,6 +196,14 @@ class World:
         for engine in ENGINES:
             if any(place.engine == engine for place in self._places):
                 self._make_peer(engine)
+        try:
+            await self._start()
+        except BaseException:
+            await self._opened.aclose()
+            raise
+        return self
+
+    async def _start(self) -> None:
         self._tasks = await self._opened.enter_async_context(asyncio.TaskGroup())
         self._opened.push_async_callback(self._stop)
         self.questions = Questions(self.site.api, self.site.token)
@@ -207,7 +215,6 @@ class World:
         await asyncio.gather(self.start_broker(), *(peer.start(self._tasks) for peer in self.peers.values()))
         self._simulator = await start_simulator(self.site)
         self._following = self._tasks.create_task(self._follow())
-        return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._opened.__aexit__(None, None, None)
