@@ -107,9 +107,15 @@ causes: setup
 mutants: setup system
 	$(BIN)/python -m tests.mutants $(if $(SHORT),--short) $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
 
-# Our bytes before Santuario, Bouncy Castle and Angus Mail, and theirs before us; SEED=n, SABOTAGE=name as above.
-.PHONY: interop
-interop: setup system
+# The real broker against peers that behave as other engines do, one process each (ENGINE=name, CASE=words for a part);
+# and our bytes before Santuario, Bouncy Castle and Angus Mail, and theirs before us (SEED=n). SABOTAGE=name as above.
+.PHONY: interop interop-peers interop-java
+interop: interop-peers interop-java
+
+interop-peers: setup system
+	$(BIN)/python -m tests.interop $(if $(ENGINE),--engine $(ENGINE)) $(if $(CASE),--case "$(CASE)")
+
+interop-java: setup system
 	$(BIN)/python -m tests.interop.java_cases
 
 # Every chain of certificates with its verdict; SABOTAGE=name for a planted fault.
