@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from broker import inbound, outbound
+from broker.envelope.ebms import MSH_SERVICE
 from broker.errors import OwnKeyUnusable, TransportFailed, Unaddressable
 from broker.message import Answer
 from broker.ports import Store, TransportReply
@@ -332,6 +333,9 @@ class World:
 
 
 def _ref_to(body: bytes) -> str | None:
+    """Return which envelope a signal is about; None for a message, which may refer to another too."""
+    if MSH_SERVICE.encode() not in body:
+        return None
     found = re.search(rb"RefToMessageId>([^<]+)<", body)
     return found[1].decode() if found else None
 
