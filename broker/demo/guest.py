@@ -1,4 +1,4 @@
-"""What a guest needs to try the demo by hand: a document ready to post, tokens, and lines that work when pasted."""
+"""What a guest needs to try the demo by hand: a document ready to post, an agreement, tokens, and lines to paste."""
 
 import shlex
 from collections.abc import Callable, Mapping
@@ -6,8 +6,9 @@ from datetime import datetime
 from pathlib import Path
 
 from broker.demo import people
+from broker.demo.agreement import Side, cpa
 from broker.demo.cases import DALBYGDA, FJORDVIK
-from broker.demo.documents import Code, Dialogue, Head, document, note
+from broker.demo.documents import Code, Dialogue, Head, Unit, document, note
 from broker.demo.site import DemoSite
 
 _CLINICAL = Code(value="DIALOG_HELSEFAGLIG", text="Helsefaglig dialog")
@@ -15,7 +16,7 @@ _ABOUT_PATIENT = Code(value="6", text="Henvendelse om pasient", listed="7322")
 
 
 def prepare(folder: Path, sites: Mapping[str, DemoSite], *, new_id: Callable[[], str], now: datetime) -> list[str]:
-    """Write `env` and `try/message.xml` below `folder`, and return the lines that a guest may paste.
+    """Write `env`, `try/message.xml` and `try/cpa.xml` below `folder`, and return the lines that a guest may paste.
 
     `env` is shell: API and TOKEN of the guest's place in Fjordvik, and THEIR_API and THEIR_TOKEN of that in Dalbygda.
     """
@@ -34,6 +35,10 @@ def prepare(folder: Path, sites: Mapping[str, DemoSite], *, new_id: Callable[[],
     message = folder / "try" / "message.xml"
     message.parent.mkdir(exist_ok=True)
     message.write_bytes(document(head, business, title="Prøve"))
+    agreement = cpa(
+        f"demo:{here.guest.her}:{there.unit.her}", _side(here, here.guest), _side(there, there.unit), now=now
+    )
+    (folder / "try" / "cpa.xml").write_bytes(agreement)
     variables = {
         "API": here.api,
         "TOKEN": here.guest_token,
@@ -49,3 +54,13 @@ def prepare(folder: Path, sites: Mapping[str, DemoSite], *, new_id: Callable[[],
         f'--data-binary @{shlex.quote(str(message))} "$API/api/v1/messages"',
         f'curl -sS -H "Authorization: Bearer $TOKEN" "$API/api/v1/messages/{head.msg_id}"',
     ]
+
+
+def _side(site: DemoSite, unit: Unit) -> Side:
+    # Of our own certificates, too, there is a copy with the address records.
+    signing, encryption = (
+        (site.folder / "addresses" / f"{site.key}-{use}.crt").read_text("utf-8") for use in ("signing", "encryption")
+    )
+    return Side(
+        her=unit.her, name=unit.name, endpoint=f"{site.partner}/ebms", signing=signing, encryption=encryption
+    )
