@@ -44,10 +44,9 @@ async def partners_answer(settings: Settings) -> list[Result]:
                 return [fault("partners", text, way.act)]
             line = _line(way, pinned=endpoint in pins, shows=shows)
             found = [_plain(who, endpoint)] if way is None and not is_loopback(endpoint) else []
-            answers = await _answers_ping(carrier, settings, directory, endpoint, hers)
-            nb = f"{who} svarer, også på ebMS Ping" if answers else f"{who} svarer, men ikke på ebMS Ping"
-            en = f"{who} answers, and answers an ebMS Ping" if answers else f"{who} answers, but not an ebMS Ping"
-            return [ok("partners", f"{nb}; {line.nb}", f"{en}; {line.en}"), *found]
+            pinged = await _pinged(carrier, settings, directory, endpoint, hers)
+            nb, en = f"{who} svarer, {pinged.nb}; {line.nb}", f"{who} answers, {pinged.en}; {line.en}"
+            return [ok("partners", nb, en), *found]
 
     async with (
         https_carrier(
@@ -59,9 +58,8 @@ async def partners_answer(settings: Settings) -> list[Result]:
     return [result for task in asked for result in task.result()]
 
 
-async def _answers_ping(
-    carrier: Carrier, settings: Settings, directory: Directory, endpoint: str, hers: list[int]
-) -> bool:
+async def _pinged(carrier: Carrier, settings: Settings, directory: Directory, endpoint: str, hers: list[int]) -> Text:
+    """Return what came for an ebMS Ping, of the first of these parties that has something to say to one."""
     # Agreements stand with those that send, not with the organisation above them.
     for her in hers[:_PINGED]:
         agreement = agreement_for(settings, directory, her)
@@ -69,8 +67,13 @@ async def _answers_ping(
             continue
         answer = await ping(carrier, settings, directory, agreement, endpoint, _WITHIN)
         if answer.heard is Heard.PONG:
-            return True
-    return False
+            return Text(nb="også på ebMS Ping", en="and answers an ebMS Ping")
+        if answer.heard is Heard.LATER and not agreement.sync:
+            return Text(
+                nb="og tok imot en ebMS Ping; Pong kommer for seg selv",
+                en="and took an ebMS Ping; the Pong comes by itself",
+            )
+    return Text(nb="men ikke på ebMS Ping", en="but not an ebMS Ping")
 
 
 def _line(way: Agreed | None, *, pinned: bool, shows: bool) -> Text:

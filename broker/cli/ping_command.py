@@ -62,7 +62,8 @@ def _way_to(settings: "Settings", directory: "Directory", her: int, ours: int | 
     agreement = agreement_for(settings, directory, her, ours)
     if agreement is None:
         with_whom = "any of ours" if ours is None else str(ours)
-        fail(f"HER-id {her} has no agreement with {with_whom} (add [[agreement]] to its record)", exits.REFUSED)
+        hint = "add [[agreement]] to its record, or import a CPA"
+        fail(f"HER-id {her} has no agreement with {with_whom} ({hint})", exits.REFUSED)
     endpoint = directory.endpoint(her)
     if endpoint is None:
         fail(f"HER-id {her} has no endpoint (add endpoint to its record)", exits.REFUSED)

@@ -59,7 +59,8 @@ def cpa(cpa_id: str, first: Side, second: Side, *, now: datetime) -> bytes:
   <tp:Packaging tp:id="Message">
     <tp:ProcessingCapabilities tp:parse="true" tp:generate="true"/>
     <tp:CompositeList>
-      <tp:Encapsulation tp:id="Sealed" tp:mimetype="application/pkcs7-mime" tp:mimeparameters="smime-type=enveloped-data">
+      <tp:Encapsulation tp:id="Sealed" tp:mimetype="application/pkcs7-mime" \
+tp:mimeparameters="smime-type=enveloped-data">
         <tp:Constituent tp:idref="Document"/>
       </tp:Encapsulation>
       <tp:Composite tp:id="MessageParts" tp:mimetype="multipart/related" tp:mimeparameters="type=text/xml">

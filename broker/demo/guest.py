@@ -61,6 +61,4 @@ def _side(site: DemoSite, unit: Unit) -> Side:
     signing, encryption = (
         (site.folder / "addresses" / f"{site.key}-{use}.crt").read_text("utf-8") for use in ("signing", "encryption")
     )
-    return Side(
-        her=unit.her, name=unit.name, endpoint=f"{site.partner}/ebms", signing=signing, encryption=encryption
-    )
+    return Side(her=unit.her, name=unit.name, endpoint=f"{site.partner}/ebms", signing=signing, encryption=encryption)

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from broker.cli.doctor_partners import partners_answer
 from broker.cli.main import main
 from broker.cli.pinging import Answer, Heard, in_words
+from broker.config import load
 from broker.diagnosis import CAUSES
 from broker.envelope.ebms import Description, Envelope, Kind
 from broker.envelope.ebms_build import build
@@ -223,3 +225,24 @@ def test_every_failure_of_the_transport_has_words() -> None:
         assert text.nb
         assert text.en
         assert act is not None
+
+
+@pytest.mark.parametrize(
+    ("answer", "sync", "words"),
+    [
+        (pong, True, "answers, and answers an ebMS Ping; plain HTTP"),
+        (lambda _: ("204 No Content", b""), False, "and took an ebMS Ping; the Pong comes by itself"),
+        (lambda _: ("204 No Content", b""), True, "answers, but not an ebMS Ping"),
+        (error, False, "answers, but not an ebMS Ping"),
+    ],
+)
+def test_check_tells_a_pong_from_one_that_comes_by_itself(
+    answer: Callable[[bytes], tuple[str, bytes]], sync: bool, words: str, tmp_path: Path
+) -> None:
+    asked: list[bytes] = []
+    with serving(answering(answer, asked)) as endpoint:
+        run(tmp_path, endpoint, sync=sync)
+        asked.clear()
+        (found,) = asyncio.run(partners_answer(load(tmp_path / "broker.toml")))
+    assert words in found.text.en
+    assert len(asked) == 1

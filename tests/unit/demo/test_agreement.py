@@ -1,4 +1,4 @@
-"""The CPA that the demo leaves for a guest says what the address records of both its sites say, and nothing is noted."""
+"""The CPA that the demo leaves for a guest says what the records of both its sites say, and nothing is noted."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,9 +37,7 @@ def meaning(site: DemoSite, content: bytes) -> tuple[Agreed, Directory, Processe
 
 
 @pytest.mark.parametrize("key", [FJORDVIK, DALBYGDA])
-def test_it_contradicts_no_record_and_leaves_nothing_to_note(
-    key: str, made: tuple[dict[str, DemoSite], bytes]
-) -> None:
+def test_it_contradicts_no_record_and_leaves_nothing_to_note(key: str, made: tuple[dict[str, DemoSite], bytes]) -> None:
     sites, content = made
     found, records, processes = meaning(sites[key], content)
     # The tables of the records stand beside it still, so each of its terms is compared with theirs.
