@@ -44,10 +44,8 @@ async def partners_answer(settings: Settings) -> list[Result]:
                 return [fault("partners", text, way.act)]
             line = _line(way, pinned=endpoint in pins, shows=shows)
             found = [_plain(who, endpoint)] if way is None and not is_loopback(endpoint) else []
-            answers = await _answers_ping(carrier, settings, directory, endpoint, hers)
-            nb = f"{who} svarer, også på ebMS Ping" if answers else f"{who} svarer, men ikke på ebMS Ping"
-            en = f"{who} answers, and answers an ebMS Ping" if answers else f"{who} answers, but not an ebMS Ping"
-            return [ok("partners", f"{nb}; {line.nb}", f"{en}; {line.en}"), *found]
+            heard = await _heard(carrier, settings, directory, endpoint, hers)
+            return [ok("partners", f"{who} {heard.nb}; {line.nb}", f"{who} {heard.en}; {line.en}"), *found]
 
     async with (
         https_carrier(
@@ -59,9 +57,9 @@ async def partners_answer(settings: Settings) -> list[Result]:
     return [result for task in asked for result in task.result()]
 
 
-async def _answers_ping(
-    carrier: Carrier, settings: Settings, directory: Directory, endpoint: str, hers: list[int]
-) -> bool:
+async def _heard(carrier: Carrier, settings: Settings, directory: Directory, endpoint: str, hers: list[int]) -> Text:
+    """Return what the first HER-ids behind an endpoint make of a Ping: the best of it."""
+    taken = False
     # Agreements stand with those that send, not with the organisation above them.
     for her in hers[:_PINGED]:
         agreement = agreement_for(settings, directory, her)
@@ -69,8 +67,15 @@ async def _answers_ping(
             continue
         answer = await ping(carrier, settings, directory, agreement, endpoint, _WITHIN)
         if answer.heard is Heard.PONG:
-            return True
-    return False
+            return Text(nb="svarer, også på ebMS Ping", en="answers, and answers an ebMS Ping")
+        taken |= answer.heard is Heard.LATER and not agreement.sync
+    if taken:
+        nb, en = (
+            "svarer, og tar imot ebMS Ping (Pong kommer for seg selv)",
+            "takes an ebMS Ping (its Pong comes by itself)",
+        )
+        return Text(nb=nb, en=f"answers, and {en}")
+    return Text(nb="svarer, men ikke på ebMS Ping", en="answers, but not an ebMS Ping")
 
 
 def _line(way: Agreed | None, *, pinned: bool, shows: bool) -> Text:

@@ -16,6 +16,7 @@ from tests.mutants.judge import (
     MAX_BYTES,
     Believed,
     changes,
+    comment_counts,
     excuse,
     holds_by_program,
     judge,
