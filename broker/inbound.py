@@ -202,7 +202,9 @@ def _as_agreed(came: Came, doors: Doors) -> Came:
 
 
 def _require_wish(envelope: ebms.Envelope, agreement: Agreement) -> None:
-    """Check what sort of Acknowledgment is asked for, and that duplicates may be told (6.3.1, 6.4.1, 3.1.7)."""
+    """Check what sort of Acknowledgment is asked for (6.3.1). DuplicateElimination may be there or not: copies are
+    told from messages all the same, and agreements that leave it to each message are common.
+    """
     wish = envelope.ack_requested
     if wish is None and agreement.ack_requested:
         raise Inconsistent("an Acknowledgment must be asked for", location="//Header/AckRequested")
@@ -211,10 +213,6 @@ def _require_wish(envelope: ebms.Envelope, agreement: Agreement) -> None:
     if wish is not None and wish.signed is not agreement.ack_signed:
         kind = "a signed" if agreement.ack_signed else "an unsigned"
         raise Inconsistent(f"{kind} Acknowledgment must be asked for", location="//Header/AckRequested/@signed")
-    if agreement.ack_requested and not envelope.header.duplicate_elimination:
-        raise Inconsistent(
-            "DuplicateElimination is not as agreed", location="//Header/MessageHeader/DuplicateElimination"
-        )
 
 
 def _verify(came: Came) -> tuple[Verified | None, tuple[Certificate, ...]]:

@@ -12,6 +12,7 @@ _ALONE = {"bench", "disk", "fuzz", "kill", "partner", "rubbish", "soak", "speed"
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    os.environ.pop("COLUMNS", None)  # that of whoever runs the tests; what is started here finds its own
     config.addinivalue_line("markers", "alone: measures time, or takes every core; by the folder that it stands in")
 
 

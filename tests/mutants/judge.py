@@ -184,6 +184,13 @@ def _has_relative_namespace(root: etree._Element) -> bool:
     return any(":" not in uri for one in root.iter("*") for uri in one.nsmap.values())
 
 
+def comment_counts(believed: Believed) -> bool:
+    """Say whether a comment stands where the signature says that comments count. Our reader drops every comment before
+    anything is looked at, so that none can mean anything; an engine that keeps them refuses such a message.
+    """
+    return b"WithComments" in believed.root and b"<!--" in believed.root
+
+
 def sync_reply_changed(original: Original, believed: Believed) -> bool:
     """Return whether eb:SyncReply came or went."""
     return believed.said != meaning(original).said

@@ -16,6 +16,7 @@ from tests.mutants.judge import (
     MAX_BYTES,
     Believed,
     changes,
+    comment_counts,
     excuse,
     holds_by_program,
     judge,
@@ -186,7 +187,11 @@ def _judged(made: Mutant, tally: Tally, asked: int) -> None:
     # Every so many, and not the first ones: those would be of the first operators.
     if tally.asked < asked and made.number % 3 == 0:
         tally.asked += 1
-        if not holds_by_program(made.original, became):
+        if holds_by_program(made.original, became):
+            return
+        if comment_counts(became):
+            tally.excused["a comment, where comments are under the digest: we read none, and sign none"] += 1
+        else:
             tally.disagreements.append(f"{made}, number {made.number}")
 
 

@@ -217,7 +217,7 @@ HEADERS = (
         "signature",
         put("<eb:TimeToLive>", "<eb:RefToMessageId>x</eb:RefToMessageId><eb:TimeToLive>"),
     ),
-    Case("DuplicateElimination gone", "agreement", put("<eb:DuplicateElimination/>", "")),
+    Case("DuplicateElimination gone", "signature", put("<eb:DuplicateElimination/>", "")),
     Case("Description", "signature", put("DigiHelse", "DigiHilse")),
 )
 

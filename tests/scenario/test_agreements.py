@@ -241,10 +241,9 @@ SYNC_REPLY = re.compile("<eb:SyncReply [^>]*/>")
     [
         (edit("<eb:AckRequested [^>]*/>", ""), "//Header/AckRequested"),
         (edit('eb:signed="true"', 'eb:signed="false"'), "//Header/AckRequested/@signed"),
-        (edit("<eb:DuplicateElimination/>", ""), "//Header/MessageHeader/DuplicateElimination"),
         (turned, "//Header/SyncReply"),
     ],
-    ids=["no AckRequested", "signed=false", "no DuplicateElimination", "SyncReply"],
+    ids=["no AckRequested", "signed=false", "SyncReply"],
 )
 async def test_what_is_against_the_agreement_is_inconsistent_at_its_element(
     brokers: Pair, change: Callable[[Draft], Draft], location: str

@@ -108,11 +108,6 @@ FAULTS: dict[str, tuple[str, str, Change]] = {
     ),
     "SyncReply is missing": ("Inconsistent", "//Header/SyncReply", edit(SYNC_REPLY, "")),
     "no Acknowledgment is asked for": ("Inconsistent", "//Header/AckRequested", edit(ACK_REQUESTED, "")),
-    "no DuplicateElimination": (
-        "Inconsistent",
-        f"{HEADER}/DuplicateElimination",
-        put("<eb:DuplicateElimination/>", ""),
-    ),
     "an unsigned Acknowledgment is asked for": (
         "Inconsistent",
         "//Header/AckRequested/@signed",
@@ -369,6 +364,14 @@ async def test_a_copy_under_best_effort_is_a_duplicate_too(brokers: Pair) -> Non
     draft = await caught(brokers, brokers.left, dialogue(MSG_ID))
     assert "DuplicateElimination" not in draft.root
     first = await give(brokers, draft)
+    assert await give(brokers, draft) == first
+    assert len(await brokers.right.inbox()) == 1
+
+
+async def test_a_copy_without_duplicate_elimination_is_a_duplicate_too(brokers: Pair) -> None:
+    draft = (await caught(brokers, brokers.left, dialogue(MSG_ID))).put("<eb:DuplicateElimination/>", "").signed(LEFT)
+    first = await give(brokers, draft)
+    assert read(first.body).kind is Kind.ACKNOWLEDGMENT
     assert await give(brokers, draft) == first
     assert len(await brokers.right.inbox()) == 1
 
