@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 _COMPARING = "tests/schemas/test_differential.py"
-# What measures time or takes every core runs one after the other, beside nothing else; but for planted faults: what must
+# What measures time or takes every core runs one after the other, beside nothing else. Planted faults do not: what must
 # go red goes red on a busy machine too.
 _ALONE = {"bench", "fuzz", "kill", "partner", "rubbish", "soak", "speed"}
 
