@@ -108,6 +108,13 @@ def _by_path(directory: Directory, her: int, at: datetime) -> Iterator[Finding]:
 def _of_agreements(directory: Directory, party: Party, at: datetime) -> Iterator[Finding]:
     her = party.her_id
     for agreement in party.agreements:
+        if (agreement.retries + 1) * agreement.retry_interval > agreement.persist_duration:
+            who, retries = agreement.ours, agreement.retries
+            text = Text(
+                nb=f"avtalen med {who}: persist_duration er over før de {retries} nye forsøkene er det",
+                en=f"the agreement with {who}: persist_duration ends before its {retries} retries do",
+            )
+            yield Finding(her_id=her, problem=False, text=text)
         for text in directory.conflict(agreement.ours, her):
             yield Finding(her_id=her, problem=True, text=text, error_id=choose.AGREEMENT_DIFFERS)
         if agreement.ends is None or agreement.starts is None:

@@ -76,6 +76,15 @@ def test_a_process_that_no_file_has_is_named() -> None:
     assert [text for *_, text in told(OURS, MUNICIPALITY, agreed)] == ["names the process OTHER, which no file has"]
 
 
+def test_retries_that_persist_duration_has_no_room_for_are_named() -> None:
+    (agreement,) = NURSING.agreements
+    for persist, said in ((timedelta(minutes=20), []), (timedelta(minutes=19), ["persist_duration ends before its 3"])):
+        agreed = replace(agreement, retries=3, retry_interval=timedelta(minutes=5), persist_duration=persist)
+        found = told(OURS, MUNICIPALITY, replace(NURSING, agreements=(agreed,)))
+        assert [text for *_, text in found if said and said[0] in text] == [text for *_, text in found]
+        assert len(found) == len(said)
+
+
 def test_a_partner_without_agreement_and_one_of_ours_without_record_are_named() -> None:
     alone = replace(NURSING, agreements=())
     assert [(her, error) for her, _, error, _ in told(OURS, MUNICIPALITY, alone)] == [(DALBYGDA_NURSING, "MB-2002")]
