@@ -113,7 +113,8 @@ def _with_clocks() -> Iterator[Journey]:
                           word=replace(word, after=20 * _MINUTE))  # fmt: skip
         yield Journey(name="no news, down", ends=frozenset({COMPLETED}), ack=ack, policy=SOON,
                       word=Word(verdict=None), fate=documents("down", until=20 * _MINUTE))  # fmt: skip
-        yield Journey(name="no news, unacknowledged", ends=frozenset({COMPLETED}), ack=ack, policy=SOON,
+        # Only the last copy can be answered: who dies over that one leaves it given up, and the EPJ is told so.
+        yield Journey(name="no news, unacknowledged", ends=frozenset({COMPLETED, GAVE_UP}), ack=ack, policy=SOON,
                       word=Word(verdict=None), fate=documents("lose answer", until=12 * _MINUTE))  # fmt: skip
         yield Journey(name="no news, given up", ends=frozenset({LAPSED, GAVE_UP}), ack=ack, arrives=None,
                       word=Word(verdict=None), fate=documents("lose"))  # fmt: skip
