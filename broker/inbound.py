@@ -126,7 +126,6 @@ async def _receive(content_type: str, body: bytes, transfer_encoding: str, doors
     except Refused as why:
         return await _refuse(came, why, EventKind.INBOUND_REJECTED, doors)
     try:
-        await doors.cpu(refuse_xml_encryption, came.parts)  # its signature, over the plaintext, would tell nothing
         verified, path = await doors.cpu(_verify, came)
         return await _opened(replace(came, signer=verified.certificate if verified else None), verified, path, doors)
     except CannotOpen as why:
@@ -222,6 +221,7 @@ def _verify(came: Came) -> tuple[Verified | None, tuple[Certificate, ...]]:
     None where no signature is agreed and none is there. One that is there must hold, whatever is agreed: a broken one
     is no better than what it was meant to keep out.
     """
+    refuse_xml_encryption(came.parts)  # its signature, over the plaintext, would tell nothing
     if not came.agreement.signed and not is_signed(came.xml):
         return None, ()
     verified = verify_envelope(

@@ -5,10 +5,8 @@ the key of its certificate must be one of them too: a pin narrows and never wide
 handshake ends, before a byte of ours is sent.
 """
 
-import asyncio
 import ssl
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -16,9 +14,8 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from broker import telemetry
 from broker.errors import Misconfigured
-from broker.lookup.door_tls import load_chain, mark
+from broker.lookup.door_tls import TlsFiles, load_chain
 from broker.routing.choose import tls_pins
 from broker.routing.party import Directory
 
@@ -31,7 +28,7 @@ def pin_of(certificate: bytes) -> str:
     return sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 
-class ClientTls:
+class ClientTls(TlsFiles):
     """The TLS contexts of the partners: one for all that pin nothing, one more for each set of pins."""
 
     def __init__(
@@ -45,10 +42,9 @@ class ClientTls:
         """Read the files. Raises Misconfigured."""
         self._certificate, self._key, self._ca, self._passphrases = certificate, key, ca, tuple(passphrases)
         self._contexts: dict[frozenset[str], ssl.SSLContext] = {frozenset(): self._made()}
-        self._seen = self._marks()
         self._directory: Directory | None = None
         self._pins: Mapping[str, frozenset[str]] = {}
-        self.problems: tuple[Misconfigured, ...] = ()
+        super().__init__(certificate, key, ca)
 
     def of(self, directory: Directory, endpoint: str) -> ssl.SSLContext:
         """Return the context for an endpoint, by the records that name it."""
@@ -59,27 +55,8 @@ class ClientTls:
             self._contexts[pins] = _pinned(self._made(), pins)
         return self._contexts[pins]
 
-    def look(self) -> bool:
-        """Take up files that have changed, for connections made from then on, and say whether any has. Never raises."""
-        seen = self._marks()
-        if seen == self._seen:
-            return False
-        self._seen = seen
-        try:
-            self._contexts = {frozenset(): self._made()}
-        except Misconfigured as problem:  # the last good ones stay
-            self.problems = (problem,)
-            telemetry.record_bad(problem.where, why=problem.why)
-        else:
-            self.problems = ()
-            telemetry.records_reloaded("tls", count=1)
-        return True
-
-    async def watch(self, interval: timedelta) -> None:
-        """Look every `interval` until cancelled."""
-        while True:
-            await asyncio.sleep(interval.total_seconds())
-            self.look()
+    def _take_up(self) -> None:
+        self._contexts = {frozenset(): self._made()}
 
     def _made(self) -> ssl.SSLContext:
         context = ssl.create_default_context()
@@ -93,9 +70,6 @@ class ClientTls:
         if self._certificate is not None and self._key is not None:
             load_chain(context, self._certificate, self._key, self._passphrases)
         return context
-
-    def _marks(self) -> tuple[object, ...]:
-        return tuple(mark(path) for path in (self._certificate, self._key, self._ca) if path is not None)
 
 
 def _pinned(context: ssl.SSLContext, pins: frozenset[str]) -> ssl.SSLContext:

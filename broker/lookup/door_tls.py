@@ -15,7 +15,44 @@ from broker.errors import Misconfigured
 from broker.lookup.files import others_may_read
 
 
-class DoorTls:
+class TlsFiles:
+    """Files that TLS is made of. `_take_up` makes it anew of them; it raises Misconfigured and changes nothing then."""
+
+    def __init__(self, *paths: Path | None) -> None:
+        self._paths = tuple(path for path in paths if path is not None)
+        self._seen = self._marks()
+        self.problems: tuple[Misconfigured, ...] = ()
+
+    def look(self) -> bool:
+        """Take up files that have changed, for connections made from then on, and say whether any has. Never raises."""
+        seen = self._marks()
+        if seen == self._seen:
+            return False
+        self._seen = seen
+        try:
+            self._take_up()
+        except Misconfigured as problem:  # the last good ones stay
+            self.problems = (problem,)
+            telemetry.record_bad(problem.where, why=problem.why)
+        else:
+            self.problems = ()
+            telemetry.records_reloaded("tls", count=1)
+        return True
+
+    async def watch(self, interval: timedelta) -> None:
+        """Look every `interval` until cancelled."""
+        while True:
+            await asyncio.sleep(interval.total_seconds())
+            self.look()  # on the loop: OpenSSL lets no other thread change a context that connections are made from
+
+    def _take_up(self) -> None:
+        raise NotImplementedError
+
+    def _marks(self) -> tuple[tuple[int, int, int] | None, ...]:
+        return tuple(_mark(path) for path in self._paths)
+
+
+class DoorTls(TlsFiles):
     """The TLS context of a door, and its files."""
 
     def __init__(
@@ -30,35 +67,12 @@ class DoorTls:
         """Read the files, as `server_tls` does. Raises Misconfigured."""
         self._certificate, self._key, self._passphrases = certificate, key, tuple(passphrases)
         self.context = server_tls(certificate, key, client_ca=client_ca, demanded=demanded, passphrases=passphrases)
-        self._seen = self._marks()
-        self.problems: tuple[Misconfigured, ...] = ()
+        super().__init__(certificate, key)
 
-    def look(self) -> bool:
-        """Take up certificate and key where they have changed, and say whether they have. Never raises."""
-        seen = self._marks()
-        if seen == self._seen:
-            return False
-        self._seen = seen
-        try:
-            # Tried apart first: a context that a bad pair was loaded into could serve nobody.
-            server_tls(self._certificate, self._key, passphrases=self._passphrases)
-            load_chain(self.context, self._certificate, self._key, self._passphrases)
-        except Misconfigured as problem:
-            self.problems = (problem,)
-            telemetry.record_bad(problem.where, why=problem.why)
-        else:
-            self.problems = ()
-            telemetry.records_reloaded("tls", count=1)
-        return True
-
-    async def watch(self, interval: timedelta) -> None:
-        """Look every `interval` until cancelled."""
-        while True:
-            await asyncio.sleep(interval.total_seconds())
-            self.look()  # on the loop: OpenSSL lets no other thread change a context that connections are made from
-
-    def _marks(self) -> tuple[tuple[int, int, int] | None, ...]:
-        return tuple(mark(path) for path in (self._certificate, self._key))
+    def _take_up(self) -> None:
+        # Tried apart first: a context that a bad pair was loaded into could serve nobody.
+        server_tls(self._certificate, self._key, passphrases=self._passphrases)
+        load_chain(self.context, self._certificate, self._key, self._passphrases)
 
 
 def server_tls(
@@ -110,7 +124,7 @@ def _loads(context: ssl.SSLContext, certificate: Path, key: Path, passphrase: by
     return True
 
 
-def mark(path: Path) -> tuple[int, int, int] | None:
+def _mark(path: Path) -> tuple[int, int, int] | None:
     """Return what changes with the file; None where there is none."""
     try:
         stat = path.stat()
