@@ -32,21 +32,25 @@ async def mail_server() -> AsyncIterator[Mails]:
         def say(line: str) -> None:
             writer.write(f"{line}\r\n".encode())
 
-        say("220 sink")
-        while line := await reader.readline():
-            verb = line[:4].upper()
-            if verb == b"DATA":
-                say("354 go on")
-                content = await reader.readuntil(b"\r\n.\r\n")
-                if kept.answer.startswith("250"):
-                    kept.raw.append(content[:-5])
-                say(kept.answer)
-            elif verb == b"QUIT":
-                say("221 bye")
-                break
-            else:
-                say("250 well")
-        writer.close()
+        try:
+            say("220 sink")
+            while line := await reader.readline():
+                verb = line[:4].upper()
+                if verb == b"DATA":
+                    say("354 go on")
+                    content = await reader.readuntil(b"\r\n.\r\n")
+                    if kept.answer.startswith("250"):
+                        kept.raw.append(content[:-5])
+                    say(kept.answer)
+                elif verb == b"QUIT":
+                    say("221 bye")
+                    break
+                else:
+                    say("250 well")
+        except (ConnectionError, asyncio.IncompleteReadError):
+            return  # a client that does not like what it is told hangs up, with our answers unread
+        finally:
+            writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     kept.port = server.sockets[0].getsockname()[1]
