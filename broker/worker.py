@@ -17,7 +17,7 @@ from broker.message import Signal, Work
 from broker.ports import Carrier, Clock, Doors, TransportReply
 
 _FAILING = frozenset({500, 502, 503, 504})
-_GATHER = 0.005  # seconds between two claims: what falls due or ends meanwhile shares the next one
+_GATHER = 0.02  # seconds between two claims: what falls due or ends meanwhile shares the next one
 _LULL = 0.05  # seconds without a word before the store is asked when the next is due
 
 
