@@ -63,6 +63,11 @@ class Came:
         return self.envelope.header.message_id
 
     @property
+    def size(self) -> int:
+        """How many bytes it has, less what MIME adds."""
+        return len(self.root) + sum(len(part.body) for part in self.parts)
+
+    @property
     def profile(self) -> Profile:
         """How the sender's engine wants to be answered."""
         return self.directory.profile(self.from_her)
@@ -174,8 +179,8 @@ async def document_came(
     item = replace(item, stage=ItemStage.JUDGED, verdict=Verdict.REJECTED)
     if message.owed is Owed.NEVER:
         return replace(came_in, events=(rejected,), new_items=(item,))
-    receipt = await doors.cpu(
-        apprec_of, message, item, content, Verdict.REJECTED, codes, came.directory, doors, came.at
+    receipt = await doors.work(
+        len(content), apprec_of, message, item, content, Verdict.REJECTED, codes, came.directory, doors, came.at
     )
     return replace(
         came_in,

@@ -157,7 +157,7 @@ async def _run(
         addresses=addresses,
         processes=processes.current,
         codes=_codes(),
-        schemas=ThreadSchemas(schema_files(settings.schemas), threads=settings.workers.cpu_threads),
+        schemas=ThreadSchemas(schema_files(settings.schemas), threads=settings.workers.cpu_threads + 1),
         keys=keys,
         clock=clock,
         randomness=SystemRandomness(),

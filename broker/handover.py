@@ -185,6 +185,6 @@ async def _with_receipt(
     """Put the verdict and the AppRec that carries it into one write."""
     content = await content_of(message, item, doors)
     directory = doors.addresses.current()
-    receipt = await doors.cpu(apprec_of, message, item, content, given, errors, directory, doors, now)
+    receipt = await doors.work(len(content), apprec_of, message, item, content, given, errors, directory, doors, now)
     moved = replace(item, apprec_message=receipt.messages[0].id)
     return replace(receipt, events=(told,), items=(moved,))

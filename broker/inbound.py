@@ -60,7 +60,6 @@ from broker.trusted import kept, trust_signer
 RACES = 8
 # What is told why it is not taken; all else is a signal, or nothing that the MSH has.
 _ANSWERED = (ebms.Kind.USER_MESSAGE, ebms.Kind.PING, ebms.Kind.STATUS_REQUEST)
-SMALL = 64 * 1024  # bytes: to read less takes less time than to hand it to a thread
 
 
 # --- receive ---
@@ -88,10 +87,8 @@ async def _receive(content_type: str, body: bytes, transfer_encoding: str, doors
     at = doors.clock.now()
     directory = doors.addresses.current()
     try:
-        if len(body) <= SMALL:
-            xml, entity = _read(content_type, body, transfer_encoding, doors.site.max_envelope)
-        else:
-            xml, entity = await doors.cpu(_read, content_type, body, transfer_encoding, doors.site.max_envelope)
+        limit = doors.site.max_envelope
+        xml, entity = await doors.work(len(body), _read, content_type, body, transfer_encoding, limit)
         header = parse_header(xml)
     except Refused as why:
         telemetry.inbound_refused(code=why.code, why=why.why, location=why.location)
@@ -126,7 +123,7 @@ async def _receive(content_type: str, body: bytes, transfer_encoding: str, doors
     except Refused as why:
         return await _refuse(came, why, EventKind.INBOUND_REJECTED, doors)
     try:
-        verified, path = await doors.cpu(_verify, came)
+        verified, path = await doors.work(came.size, _verify, came)
         return await _opened(replace(came, signer=verified.certificate if verified else None), verified, path, doors)
     except CannotOpen as why:
         held = doors.holds.until(came.from_her, came.at) is not None  # it was the one too many
@@ -406,7 +403,8 @@ async def _signal(came: Came, doors: Doors) -> Answer:
         return _nothing_to_say()
     work, sent = found
     try:
-        signal = await doors.cpu(
+        signal = await doors.work(
+            came.size,
             check_signal,
             came.envelope,
             came.xml,

@@ -372,7 +372,8 @@ async def _judge_reply(
         return copy_sent(cause, status, started, endpoint, doors)
     try:
         now = doors.clock.now()
-        signal = await doors.cpu(
+        signal = await doors.work(
+            len(reply.body),
             read_signal,
             reply.content_type,
             reply.body,

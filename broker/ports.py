@@ -306,6 +306,9 @@ class Randomness(Protocol):
         """Return a number in 0..1."""
 
 
+SMALL = 32 * 1024  # bytes: to read, judge or verify so much takes less than a millisecond
+
+
 class Cpu(Protocol):
     """Runs CPU work off the event loop, in a small pool."""
 
@@ -355,3 +358,13 @@ class Doors:
     wake: Callable[[], None]  # tells the worker that something may be due
     client: Callable[[str], Client | None] = _nobody  # the EPJ system of that name, if there is one
     holds: Holds = field(default_factory=Holds)  # whose ciphertexts are not opened for now
+
+    async def work(self, size: int, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return what `work` returns, or raise what it raises: done at once for an input of at most SMALL bytes.
+
+        For what uses no private key. A document of 10 KB is judged in 0.3 ms; on a busy machine it waits longer than
+        that for a thread to take it, and again for the event loop to hear of it.
+        """
+        if size <= SMALL:
+            return work(*args, **kwargs)
+        return await self.cpu(work, *args, **kwargs)

@@ -23,7 +23,9 @@ class ThreadSchemas:
     """What `Doors.schemas` is: called in a thread, it returns that thread's own set."""
 
     def __init__(self, files: Mapping[str, bytes], *, threads: int = 1) -> None:
-        """Compile the sets of `threads` threads, 2 ms each. Raises Misconfigured where the files are no schemas.
+        """Compile the sets of `threads` threads, the event loop's among them, 2 ms each.
+
+        Raises Misconfigured where the files are no schemas.
 
         To be made before any other thread parses: lxml tells libxml2 where to find an imported schema by one setting
         for the whole process, and every parser puts it back when it ends. An import that is skipped for it is no
