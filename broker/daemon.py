@@ -5,6 +5,7 @@ the worker has under way records its outcome; then the store closes. A store tha
 """
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -242,6 +243,7 @@ async def _run(
                 await listeners.enter_async_context(
                     listening(app, host=door.host, port=door.port, tls=tls.context if tls else None, grace=grace)
                 )
+            _settle_memory()
             telemetry.started(version=doors.site.version, environment=doors.site.environment)
             proving = feed_watchdog(notifier, store=store.ready, worker=worker.turn, status=lambda: _status(worker))
             watchers += [
@@ -260,6 +262,15 @@ async def _run(
             running.cancel()
         for watcher in watchers:
             watcher.cancel()
+
+
+def _settle_memory() -> None:
+    """Leave what was loaded at the start out of all garbage collections.
+
+    To go through its 110,000 objects takes 50 ms each time, in which nobody is answered.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 async def _reload(settings: Settings, reloading: Reloading, hangup: asyncio.Event) -> None:
