@@ -6,8 +6,6 @@ another one ignores an Acknowledgment without it; the prefix of SOAP is bound on
 
 from datetime import UTC, datetime
 
-from lxml import etree
-
 from broker.envelope.ebms import (
     ACTOR_TO_PARTY_MSH,
     VERSION,
@@ -17,47 +15,44 @@ from broker.envelope.ebms import (
     ErrorList,
     Header,
     PartyId,
+    StatusResponse,
 )
-from broker.envelope.names import DS, EB, SOAP, XLINK, XML, cid, eb, soap
-from broker.envelope.xmldsig import ACTOR_NEXT, append_reference
+from broker.envelope.markup import attribute, text
+from broker.envelope.names import DS, EB, SOAP, XLINK, cid
+from broker.envelope.xmldsig import ACTOR_NEXT, write_reference
 
-_PREFIXES = {"SOAP": SOAP, "eb": EB, "ds": DS, "xlink": XLINK}
+_ROOT = f'SOAP:Envelope xmlns:SOAP="{SOAP}" xmlns:eb="{EB}" xmlns:ds="{DS}" xmlns:xlink="{XLINK}"'
+_VERSIONED = f'eb:version="{VERSION}"'
+_ENTRY = f'{_VERSIONED} SOAP:mustUnderstand="1"'  # an entry of the SOAP:Header
 
 
 def build(envelope: Envelope, *, actor: bool = True) -> bytes:
     """Return the envelope in UTF-8, unsigned. The caller has seen to it that the values agree with each other.
 
     `actor` false leaves toPartyMSH unsaid on AckRequested and Acknowledgment, which means the same (6.3.1.1).
+    Raises ValueError for a character that XML does not have.
     """
-    to_party = ACTOR_TO_PARTY_MSH if actor else None
-    root = etree.Element(soap("Envelope"), nsmap=_PREFIXES)
-    header = etree.SubElement(root, soap("Header"))
-    _message_header(header, envelope.header)
+    to_party = f' SOAP:actor="{ACTOR_TO_PARTY_MSH}"' if actor else ""
+    header = _message_header(envelope.header)
     if envelope.sync_reply:
-        _entry(header, "SyncReply", actor=ACTOR_NEXT)
+        header += f'<eb:SyncReply {_ENTRY} SOAP:actor="{ACTOR_NEXT}"/>'
     if envelope.ack_requested is not None:
-        wish = _entry(header, "AckRequested", actor=to_party)
-        wish.set(eb("signed"), "true" if envelope.ack_requested.signed else "false")
+        signed = "true" if envelope.ack_requested.signed else "false"
+        header += f'<eb:AckRequested {_ENTRY}{to_party} eb:signed="{signed}"/>'
     if envelope.acknowledgment is not None:
-        _acknowledgment(header, envelope.acknowledgment, to_party)
+        header += _acknowledgment(envelope.acknowledgment, to_party)
     if envelope.error_list is not None:
-        _error_list(header, envelope.error_list)
-    body = etree.SubElement(root, soap("Body"))
+        header += _error_list(envelope.error_list)
+    body = ""
     if envelope.manifest:
-        manifest = _versioned(body, "Manifest")
-        for name in envelope.manifest:
-            part = etree.SubElement(manifest, eb("Reference"))
-            part.set(f"{{{XLINK}}}type", "simple")
-            part.set(f"{{{XLINK}}}href", cid(name))
+        body += f"<eb:Manifest {_VERSIONED}>{''.join(map(_part, envelope.manifest))}</eb:Manifest>"
     if envelope.status_request is not None:
-        _text(_versioned(body, "StatusRequest"), "RefToMessageId", envelope.status_request.ref_to_message_id)
+        asked = _text("RefToMessageId", envelope.status_request.ref_to_message_id)
+        body += f"<eb:StatusRequest {_VERSIONED}>{asked}</eb:StatusRequest>"
     if envelope.status_response is not None:
-        answer = _versioned(body, "StatusResponse")
-        answer.set(eb("messageStatus"), envelope.status_response.status)
-        _text(answer, "RefToMessageId", envelope.status_response.ref_to_message_id)
-        if envelope.status_response.timestamp is not None:
-            _text(answer, "Timestamp", stamp(envelope.status_response.timestamp))
-    return etree.tostring(root, encoding="utf-8")
+        body += _status_response(envelope.status_response)
+    body = f"<SOAP:Body>{body}</SOAP:Body>" if body else "<SOAP:Body/>"
+    return f"<{_ROOT}><SOAP:Header>{header}</SOAP:Header>{body}</SOAP:Envelope>".encode()
 
 
 def stamp(moment: datetime) -> str:
@@ -67,80 +62,79 @@ def stamp(moment: datetime) -> str:
     return moment.isoformat(timespec=precision).replace("+00:00", "Z")
 
 
-def _message_header(parent: etree._Element, values: Header) -> None:
-    header = _entry(parent, "MessageHeader")
-    _party(header, "From", values.from_, values.from_role)
-    _party(header, "To", values.to, values.to_role)
-    _text(header, "CPAId", values.cpa_id)
-    _text(header, "ConversationId", values.conversation_id)
-    _text(header, "Service", values.service, type_=values.service_type)
-    _text(header, "Action", values.action)
-    data = etree.SubElement(header, eb("MessageData"))
-    _text(data, "MessageId", values.message_id)
-    _text(data, "Timestamp", stamp(values.timestamp))
+def _message_header(values: Header) -> str:
+    said = (
+        _party("From", values.from_, values.from_role),
+        _party("To", values.to, values.to_role),
+        _text("CPAId", values.cpa_id),
+        _text("ConversationId", values.conversation_id),
+        _typed("Service", values.service, values.service_type),
+        _text("Action", values.action),
+        f"<eb:MessageData>{_message_data(values)}</eb:MessageData>",
+        "<eb:DuplicateElimination/>" if values.duplicate_elimination else "",
+        *(_description(one.text, one.lang or "en") for one in values.descriptions),
+    )
+    return f"<eb:MessageHeader {_ENTRY}>{''.join(said)}</eb:MessageHeader>"
+
+
+def _message_data(values: Header) -> str:
+    data = _text("MessageId", values.message_id) + _text("Timestamp", stamp(values.timestamp))
     if values.ref_to_message_id is not None:
-        _text(data, "RefToMessageId", values.ref_to_message_id)
+        data += _text("RefToMessageId", values.ref_to_message_id)
     if values.time_to_live is not None:
-        _text(data, "TimeToLive", stamp(values.time_to_live))
-    if values.duplicate_elimination:
-        etree.SubElement(header, eb("DuplicateElimination"))
-    for description in values.descriptions:
-        _text(header, "Description", description.text).set(f"{{{XML}}}lang", description.lang or "en")
+        data += _text("TimeToLive", stamp(values.time_to_live))
+    return data
 
 
-def _party(parent: etree._Element, name: str, ids: tuple[PartyId, ...], role: str | None) -> None:
-    party = etree.SubElement(parent, eb(name))
-    for one in ids:
-        _text(party, "PartyId", one.value, type_=one.type)
-    if role is not None:
-        _text(party, "Role", role)
+def _party(name: str, ids: tuple[PartyId, ...], role: str | None) -> str:
+    names = "".join(_typed("PartyId", one.value, one.type) for one in ids)
+    return f"<eb:{name}>{names}{'' if role is None else _text('Role', role)}</eb:{name}>"
 
 
-def _acknowledgment(parent: etree._Element, values: Acknowledgment, actor: str | None) -> None:
-    element = _entry(parent, "Acknowledgment", actor=actor)
-    _text(element, "Timestamp", stamp(values.timestamp))
-    _text(element, "RefToMessageId", values.ref_to_message_id)
-    if values.from_:
-        _party(element, "From", values.from_, None)
-    for reference in values.references:
-        append_reference(element, reference)
+def _acknowledgment(values: Acknowledgment, actor: str) -> str:
+    said = (
+        _text("Timestamp", stamp(values.timestamp)),
+        _text("RefToMessageId", values.ref_to_message_id),
+        _party("From", values.from_, None) if values.from_ else "",
+        *(write_reference(reference, soap_prefix="SOAP") for reference in values.references),
+    )
+    return f"<eb:Acknowledgment {_ENTRY}{actor}>{''.join(said)}</eb:Acknowledgment>"
 
 
-def _error_list(parent: etree._Element, values: ErrorList) -> None:
-    element = _entry(parent, "ErrorList")
-    element.set(eb("highestSeverity"), values.highest_severity)
-    for one in values.errors:
-        _error(element, one)
+def _error_list(values: ErrorList) -> str:
+    errors = "".join(map(_error, values.errors))
+    return f'<eb:ErrorList {_ENTRY} eb:highestSeverity="{values.highest_severity}">{errors}</eb:ErrorList>'
 
 
-def _error(parent: etree._Element, values: EbError) -> None:
-    element = etree.SubElement(parent, eb("Error"))
-    element.set(eb("codeContext"), values.context)
-    element.set(eb("errorCode"), values.code)
-    element.set(eb("severity"), values.severity)
-    if values.location:
-        element.set(eb("location"), values.location)
-    if values.description:
-        _text(element, "Description", values.description).set(f"{{{XML}}}lang", "en")
+def _error(values: EbError) -> str:
+    place = f' eb:location="{attribute(values.location)}"' if values.location else ""
+    error = (
+        f'eb:Error eb:codeContext="{attribute(values.context)}" eb:errorCode="{attribute(values.code)}"'
+        f' eb:severity="{values.severity}"{place}'
+    )
+    return f"<{error}>{_description(values.description, 'en')}</eb:Error>" if values.description else f"<{error}/>"
 
 
-def _entry(parent: etree._Element, name: str, *, actor: str | None = None) -> etree._Element:
-    entry = _versioned(parent, name)
-    entry.set(soap("mustUnderstand"), "1")
-    if actor is not None:
-        entry.set(soap("actor"), actor)
-    return entry
+def _part(content_id: str) -> str:
+    return f'<eb:Reference xlink:type="simple" xlink:href="{attribute(cid(content_id))}"/>'
 
 
-def _versioned(parent: etree._Element, name: str) -> etree._Element:
-    element = etree.SubElement(parent, eb(name))
-    element.set(eb("version"), VERSION)
-    return element
+def _status_response(values: StatusResponse) -> str:
+    said = _text("RefToMessageId", values.ref_to_message_id)
+    if values.timestamp is not None:
+        said += _text("Timestamp", stamp(values.timestamp))
+    return f'<eb:StatusResponse {_VERSIONED} eb:messageStatus="{values.status}">{said}</eb:StatusResponse>'
 
 
-def _text(parent: etree._Element, name: str, value: str, *, type_: str | None = None) -> etree._Element:
-    element = etree.SubElement(parent, eb(name))
-    element.text = value
-    if type_ is not None:
-        element.set(eb("type"), type_)
-    return element
+def _description(value: str, lang: str) -> str:
+    return f'<eb:Description xml:lang="{attribute(lang)}">{text(value)}</eb:Description>'
+
+
+def _text(name: str, value: str) -> str:
+    return f"<eb:{name}>{text(value)}</eb:{name}>"
+
+
+def _typed(name: str, value: str, type_: str | None) -> str:
+    if type_ is None:
+        return _text(name, value)
+    return f'<eb:{name} eb:type="{attribute(type_)}">{text(value)}</eb:{name}>'

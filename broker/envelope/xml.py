@@ -90,8 +90,7 @@ def c14n(node: etree._Element, *, exclusive: bool = False, with_comments: bool =
             return etree.tostring(node.getroottree(), method="c14n", exclusive=exclusive, with_comments=with_comments)
         # lxml writes a subtree in a default namespace with stray xmlns="" on its children. Read as a document of its
         # own, with the namespaces in scope, it comes out right.
-        written = etree.tostring(node, encoding="utf-8", with_tail=False)
-        alone = etree.fromstring(written, _parser("utf-8", huge=True))  # noqa: TID251 - what we wrote ourselves
+        alone = own(etree.tostring(node, encoding="utf-8", with_tail=False))
         if not exclusive:
             # C14N 1.0, 2.4: the apex takes the xml: attributes of its ancestors.
             for ancestor in node.iterancestors():
@@ -101,6 +100,11 @@ def c14n(node: etree._Element, *, exclusive: bool = False, with_comments: bool =
         return etree.tostring(alone, method="c14n", exclusive=exclusive, with_comments=with_comments)
     except etree.C14NError:
         raise MalformedXml("no canonical form exists (a namespace name that is not absolute)") from None
+
+
+def own(written: str | bytes) -> etree._Element:
+    """Return what we wrote ourselves as an element. Nothing that came from elsewhere enters by this way."""
+    return etree.fromstring(written, _parser("utf-8", huge=True))  # noqa: TID251 - see above
 
 
 def children(parent: etree._Element, name: str) -> Sequence[etree._Element]:

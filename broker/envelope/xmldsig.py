@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.serialization import Encoding
 from lxml import etree
 
+from broker.envelope.markup import attribute, text
 from broker.envelope.names import DS, SOAP, ds
-from broker.envelope.xml import c14n, decode_base64
+from broker.envelope.xml import c14n, decode_base64, own
 from broker.errors import MalformedXml, NotTrusted
 from broker.sealing.keys import SigningKey
 
@@ -104,49 +105,59 @@ def read(signature: etree._Element) -> Signed:
     )
 
 
-def append_reference(parent: etree._Element, reference: Reference) -> None:
-    """Write a ds:Reference of these values as last child of `parent`, where SOAP has a prefix if there is an XPath."""
-    element = etree.SubElement(parent, ds("Reference"), URI=reference.uri)
-    if reference.transforms:
-        transforms = etree.SubElement(element, ds("Transforms"))
-        for algorithm in reference.transforms:
-            transform = etree.SubElement(transforms, ds("Transform"), Algorithm=algorithm)
-            if algorithm == XPATH:
-                # lxml drops a second declaration of a namespace, so the expression uses the envelope's own prefix.
-                prefix = next(str(prefix) for prefix, uri in parent.nsmap.items() if uri == SOAP and prefix)
-                etree.SubElement(transform, ds("XPath")).text = str(reference.xpath).replace("@SOAP:", f"@{prefix}:")
-    etree.SubElement(element, ds("DigestMethod"), Algorithm=reference.digest_method)
-    etree.SubElement(element, ds("DigestValue")).text = base64.b64encode(reference.digest_value).decode()
+def write_reference(reference: Reference, *, soap_prefix: str) -> str:
+    """Return a ds:Reference of these values as XML. Where it stands, `soap_prefix` is that of SOAP, for the XPath."""
+    expression = text(str(reference.xpath).replace("@SOAP:", f"@{soap_prefix}:"))
+    transforms = "".join(
+        f'<ds:Transform Algorithm="{XPATH}"><ds:XPath>{expression}</ds:XPath></ds:Transform>'
+        if algorithm == XPATH
+        else f'<ds:Transform Algorithm="{attribute(algorithm)}"/>'
+        for algorithm in reference.transforms
+    )
+    return (
+        f'<ds:Reference URI="{attribute(reference.uri)}">'
+        f"{f'<ds:Transforms>{transforms}</ds:Transforms>' if transforms else ''}"
+        f'<ds:DigestMethod Algorithm="{attribute(reference.digest_method)}"/>'
+        f"<ds:DigestValue>{base64.b64encode(reference.digest_value).decode()}</ds:DigestValue></ds:Reference>"
+    )
 
 
 def append_signature(parent: etree._Element, references: Sequence[Reference], key: SigningKey) -> etree._Element:
-    """Sign the references, write the ds:Signature as last child of `parent`, and return it."""
-    signature = etree.SubElement(parent, ds("Signature"), nsmap={"ds": DS})
-    info = etree.SubElement(signature, ds("SignedInfo"))
-    etree.SubElement(info, ds("CanonicalizationMethod"), Algorithm=C14N)
-    etree.SubElement(info, ds("SignatureMethod"), Algorithm=RSA_SHA256)
-    for reference in references:
-        append_reference(info, reference)
-    value = key.private_key.sign(c14n(info), padding.PKCS1v15(), hashes.SHA256())
-    etree.SubElement(signature, ds("SignatureValue")).text = base64.b64encode(value).decode()
-    # One certificate, and no chain: some engines demand exactly one.
-    key_info = etree.SubElement(signature, ds("KeyInfo"))
-    modulus, exponent, certificate = _key_info(key)
-    rsa_value = etree.SubElement(etree.SubElement(key_info, ds("KeyValue")), ds("RSAKeyValue"))
-    etree.SubElement(rsa_value, ds("Modulus")).text = modulus
-    etree.SubElement(rsa_value, ds("Exponent")).text = exponent
-    etree.SubElement(etree.SubElement(key_info, ds("X509Data")), ds("X509Certificate")).text = certificate
+    """Sign the references, write the ds:Signature as last child of `parent`, and return it.
+
+    An envelope binds a prefix to SOAP: what its XPath names must be known where it stands.
+    """
+    prefix = next((prefix for prefix, uri in parent.nsmap.items() if uri == SOAP and prefix), "")
+    named = "".join(write_reference(reference, soap_prefix=prefix) for reference in references)
+    signature = own(_SIGNATURE.format(references=named, key_info=_key_info(key)))
+    parent.append(signature)
+    info, value, _ = signature
+    # What stands in the tree is signed: the namespaces of whatever is above are part of it.
+    value.text = base64.b64encode(key.private_key.sign(c14n(info), padding.PKCS1v15(), hashes.SHA256())).decode()
     return signature
 
 
+_SIGNATURE = (
+    f'<ds:Signature xmlns:ds="{DS}"><ds:SignedInfo><ds:CanonicalizationMethod Algorithm="{C14N}"/>'
+    f'<ds:SignatureMethod Algorithm="{RSA_SHA256}"/>{{references}}</ds:SignedInfo><ds:SignatureValue/>'
+    "{key_info}</ds:Signature>"
+)
+
+
 @lru_cache(maxsize=256)
-def _key_info(key: SigningKey) -> tuple[str, str, str]:
-    """Return modulus, exponent and certificate as they are written. Once a key: it takes a third as long as RSA."""
+def _key_info(key: SigningKey) -> str:
+    """Return what is written of a key, once a key: it takes a third as long as RSA."""
     numbers = key.private_key.public_key().public_numbers()
     octets = [number.to_bytes((number.bit_length() + 7) // 8, "big") for number in (numbers.n, numbers.e)]
     octets.append(key.certificate.public_bytes(Encoding.DER))
     modulus, exponent, certificate = (base64.b64encode(each).decode() for each in octets)
-    return modulus, exponent, certificate
+    # One certificate, and no chain: some engines demand exactly one.
+    return (
+        "<ds:KeyInfo><ds:KeyValue><ds:RSAKeyValue>"
+        f"<ds:Modulus>{modulus}</ds:Modulus><ds:Exponent>{exponent}</ds:Exponent>"
+        "</ds:RSAKeyValue></ds:KeyValue>"
+        f"<ds:X509Data><ds:X509Certificate>{certificate}</ds:X509Certificate></ds:X509Data></ds:KeyInfo>"
+    )
 
 
 def canonical(element: etree._Element, method: str) -> bytes:

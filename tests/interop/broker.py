@@ -16,6 +16,7 @@ from unittest.mock import patch
 from broker.cli.main import main
 from broker.diagnosis import causes
 from broker.envelope import ebms_build
+from broker.envelope.ebms import Acknowledgment
 from broker.errors import StoreBusy
 from broker.message import Changes
 from broker.ports import TransportReply
@@ -53,8 +54,8 @@ async def _stand(changes: Changes, moment: str) -> None:
         await asyncio.Event().wait()
 
 
-def _entry(parent: Any, name: str, *, actor: str | None = None) -> Any:
-    return _REAL_ENTRY(parent, name, actor=None if name == "Acknowledgment" else actor)
+def _acknowledgment(values: Acknowledgment, actor: str) -> str:
+    return _REAL_ACKNOWLEDGMENT(values, actor="")
 
 
 async def _deaf_post(carrier: HttpsCarrier, *where: Any, **what: Any) -> TransportReply:
@@ -62,14 +63,14 @@ async def _deaf_post(carrier: HttpsCarrier, *where: Any, **what: Any) -> Transpo
     return replace(reply, status=400) if reply.status >= 500 else reply
 
 
-_REAL_ENTRY = ebms_build._entry
+_REAL_ACKNOWLEDGMENT = ebms_build._acknowledgment
 _REAL_POST = HttpsCarrier.post
 
 if __name__ == "__main__":
     patch.object(SqliteStore, "receive", _receive).start()
     match os.environ.get("SABOTAGE", ""):
         case "ack-without-actor":
-            patch.object(ebms_build, "_entry", _entry).start()
+            patch.object(ebms_build, "_acknowledgment", _acknowledgment).start()
         case "deaf-to-5xx":
             patch.object(HttpsCarrier, "post", _deaf_post).start()
     sys.exit(main())
