@@ -106,12 +106,12 @@ def sign_with_references(
 ) -> tuple[bytes, tuple[Reference, ...]]:
     """Return what `sign_envelope` does, and what was signed, which the Acknowledgment must repeat."""
     root = parse(envelope, max_bytes=len(envelope)).root
-    actors = LEFT_OUT[EBMS_XPATH]
-    _refuse_unsigned_content(root, actors)
+    left_out = _left_out(root, LEFT_OUT[EBMS_XPATH])
+    _refuse_unsigned_content(root, left_out)
     whole = Reference(
         uri="",
         digest_method=SHA256,
-        digest_value=hashlib.sha256(_signed_bytes(root, None, C14N, actors)).digest(),
+        digest_value=hashlib.sha256(_signed_bytes(root, None, C14N, left_out)).digest(),
         transforms=(ENVELOPED, XPATH, C14N),
         xpath=EBMS_XPATH,
     )
@@ -131,7 +131,7 @@ def sign_document(document: bytes, key: SigningKey) -> bytes:
     root = parse(document, max_bytes=len(document)).root
     if any(child.tag == ds("Signature") for child in root):
         return document
-    digest = hashlib.sha256(_signed_bytes(root, None, C14N, frozenset())).digest()
+    digest = hashlib.sha256(_signed_bytes(root, None, C14N, ())).digest()
     whole = Reference(uri="", digest_method=SHA256, digest_value=digest, transforms=(ENVELOPED, C14N))
     signature = etree.tostring(append_signature(root, [whole], key), with_tail=False)
     end = _end_tag(document)
@@ -153,9 +153,9 @@ def verify_envelope(
     _check_policy(signed, policy)
     whole, attached = _sort_references(signed, parts)
     certificate = _check_value(signed, trusted, policy)
-    actors = _actors_left_out(whole, policy)
-    _refuse_unsigned_content(root, actors)
-    _check_digest(whole, _signed_bytes(root, signature, whole.transforms[-1], actors))
+    left_out = _left_out(root, _actors_left_out(whole, policy))
+    _refuse_unsigned_content(root, left_out)
+    _check_digest(whole, _signed_bytes(root, signature, whole.transforms[-1], left_out))
     for name, reference in attached.items():
         _check_digest(reference, parts[name])
     return Verified(
@@ -198,7 +198,7 @@ def verify_document(
     if len(transforms) != 2 or transforms[0] != ENVELOPED or transforms[1] not in CANONICALIZATIONS:
         raise NotTrusted("a list of transforms that is not of our profile")
     certificate = _check_value(signed, trusted, policy)
-    _check_digest(whole, _signed_bytes(document.root, found[0], transforms[1], frozenset()))
+    _check_digest(whole, _signed_bytes(document.root, found[0], transforms[1], ()))
     return Verified(certificate=certificate, references=signed.references, signature_method=signed.signature_method)
 
 
@@ -289,14 +289,17 @@ def _actors_left_out(whole: Reference, policy: SignaturePolicy) -> frozenset[str
     raise NotTrusted("a list of transforms that the agreement does not allow")
 
 
-def _refuse_unsigned_content(root: etree._Element, actors: frozenset[str]) -> None:
+def _left_out(root: etree._Element, actors: frozenset[str]) -> list[etree._Element]:
+    """Return the elements, wherever they stand, that a signature leaves out of the digest by their actor."""
+    return [element for element in root.iter("*") if element.get(_ACTOR) in actors]
+
+
+def _refuse_unsigned_content(root: etree._Element, left_out: Sequence[etree._Element]) -> None:
     """Raise NotTrusted where an element that is left out of the digest is, or holds, something that the broker reads.
 
     Only whole header entries of others may be left out, and eb:SyncReply, whose actor the standard fixes.
     """
-    for element in root.iter("*"):
-        if element.get(_ACTOR) not in actors:
-            continue
+    for element in left_out:
         if element.getparent() is not root[0]:
             raise NotTrusted("something inside a signed element is left out of the signature")
         held = list(element.iterdescendants("*")) if element.tag == eb("SyncReply") else list(element.iter("*"))
@@ -304,13 +307,15 @@ def _refuse_unsigned_content(root: etree._Element, actors: frozenset[str]) -> No
             raise NotTrusted("an element of ebMS, SOAP or XMLDSig is left out of the signature")
 
 
-def _signed_bytes(root: etree._Element, signature: etree._Element | None, method: str, actors: frozenset[str]) -> bytes:
+def _signed_bytes(
+    root: etree._Element, signature: etree._Element | None, method: str, left_out: Sequence[etree._Element]
+) -> bytes:
     """Return the octets under the digest: the document without its signature and without what is left out."""
+    without = [*left_out, *(() if signature is None else (signature,))]
+    if not without:
+        return canonical(root, method)
     whole = copy.deepcopy(root.getroottree()).getroot()
-    left_out = [element for element in whole.iter("*") if element.get(_ACTOR) in actors]
-    if signature is not None:
-        left_out.append(_twin(signature, whole))
-    for element in left_out:
+    for element in [_twin(element, whole) for element in without]:
         _remove(element)
     return canonical(whole, method)
 

@@ -230,12 +230,18 @@ def _refuse_doctype(data: bytes, start: int) -> None:
 
 def _refuse_markup(data: bytes) -> None:
     """Raise MalformedXml where reading would take much more memory than the document has bytes."""
+    if len(data) <= MAX_MARKUP:  # not enough bytes to hold so much
+        return
     if data.count(b"<") + data.count(b'"') // 2 + data.count(b"'") // 2 > MAX_MARKUP:
         raise MalformedXml(f"too much markup: more than {MAX_MARKUP} tags and quoted values")
 
 
 def _refuse_width(data: bytes, root: etree._Element) -> None:
-    if data.count(b"<") > MAX_CHILDREN and any(len(element) > MAX_CHILDREN for element in root.iter()):
+    if (
+        len(data) > MAX_CHILDREN
+        and data.count(b"<") > MAX_CHILDREN
+        and any(len(element) > MAX_CHILDREN for element in root.iter())
+    ):
         raise MalformedXml(f"too much markup: more than {MAX_CHILDREN} elements side by side")
 
 

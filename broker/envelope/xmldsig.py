@@ -6,7 +6,7 @@ send is refused. The XPath of ebMS 2.0 (4.1.3) is compared with the known expres
 
 import base64
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
@@ -78,11 +78,11 @@ class Signed:
 
 def read(signature: etree._Element) -> Signed:
     """Return what a ds:Signature says. Raises NotTrusted where its form is not of our profile."""
-    _expect_attributes(signature, {"Id"})
+    _expect_attributes(signature, _ID)
     info, value, *key_info = _expect(
         signature, ("SignedInfo", "SignatureValue"), ("SignedInfo", "SignatureValue", "KeyInfo")
     )
-    _expect_attributes(info, {"Id"})
+    _expect_attributes(info, _ID)
     canonicalization, method, *references = _expect(
         info, ("CanonicalizationMethod", "SignatureMethod", *["Reference"] * max(1, len(info) - 2))
     )
@@ -170,7 +170,7 @@ def canonical(element: etree._Element, method: str) -> bytes:
 
 
 def _read_reference(element: etree._Element) -> Reference:
-    _expect_attributes(element, {"URI", "Id", "Type"})
+    _expect_attributes(element, _OF_REFERENCE)
     uri = element.get("URI")
     if uri is None:
         raise NotTrusted("a ds:Reference without URI")
@@ -201,33 +201,39 @@ def _read_reference(element: etree._Element) -> Reference:
 
 def _known_xpath(element: etree._Element) -> str:
     """Return which of the known expressions it is, white space and prefix aside. Raises NotTrusted for any other."""
-    _expect_attributes(element, set())
-    _expect(element, ())
+    _expect_attributes(element, _NONE)
+    _expect_empty(element)
     # An attribute has no default namespace: that one binds no prefix that the expression could use.
-    prefixes = {prefix for prefix, uri in element.nsmap.items() if prefix and uri == SOAP}
-    expression = _tokens(element.text or "", prefixes)
-    for known, tokens in _KNOWN_XPATHS.items():
-        if expression == tokens:
+    prefixes = frozenset(prefix for prefix, uri in element.nsmap.items() if prefix and uri == SOAP)
+    expression = element.text or ""
+    # A partner writes it in one way, which comes again and again; a long one is hostile, and not worth keeping.
+    tokens = _tokens(expression, prefixes) if len(expression) < 1000 else _tokens.__wrapped__(expression, prefixes)
+    for known, its_tokens in _KNOWN_XPATHS.items():
+        if tokens == its_tokens:
             return known
     raise NotTrusted("an XPath that is not the one of ebMS")
 
 
-def _tokens(expression: str, soap_prefixes: Collection[str]) -> list[str]:
-    return [
+@lru_cache(maxsize=256)
+def _tokens(expression: str, soap_prefixes: frozenset[str]) -> tuple[str, ...]:
+    return tuple(
         f'"{found[1][1:-1]}"' if found[1] else "{soap}actor" if found[2] in soap_prefixes else found[0]
         for found in _TOKEN.finditer(expression)
-    ]
+    )
 
 
-_KNOWN_XPATHS = {known: _tokens(known, {"SOAP"}) for known in LEFT_OUT}
+_KNOWN_XPATHS = {known: _tokens(known, frozenset({"SOAP"})) for known in LEFT_OUT}
 
 
 def _algorithm(element: etree._Element, children: tuple[str, ...] = ()) -> str:
     """Return the Algorithm of an element that must say nothing else: a parameter would change what it means."""
-    _expect_attributes(element, {"Algorithm"})
-    _expect(element, children)
+    _expect_attributes(element, _ALGORITHM)
+    if children:
+        _expect(element, children)
+    else:
+        _expect_empty(element)
     if (element.text or "").strip():
-        raise NotTrusted(f"a ds:{etree.QName(element).localname} that is not of our profile")
+        raise _not_of_profile(element)
     return element.get("Algorithm") or ""
 
 
@@ -235,9 +241,10 @@ def _expect(element: etree._Element, *shapes: tuple[str, ...]) -> list[etree._El
     """Return the children of an element, whose names in ds: must be one of `shapes`."""
     # Short ones come again and again; a long one is a hostile SignedInfo, and not worth keeping.
     known = _qualified(shapes) if len(element) < 8 else _qualified.__wrapped__(shapes)
-    if tuple(child.tag for child in element) not in known:
-        raise NotTrusted(f"a ds:{etree.QName(element).localname} that is not of our profile")
-    return list(element)
+    found = list(element)
+    if tuple([child.tag for child in found]) not in known:
+        raise _not_of_profile(element)
+    return found
 
 
 @cache
@@ -245,14 +252,29 @@ def _qualified(shapes: tuple[tuple[str, ...], ...]) -> frozenset[tuple[str, ...]
     return frozenset(tuple(map(ds, shape)) for shape in shapes)
 
 
-def _expect_attributes(element: etree._Element, allowed: set[str]) -> None:
-    if not {str(name) for name in element.attrib} <= allowed:
+def _expect_empty(element: etree._Element) -> None:
+    if len(element):
+        raise _not_of_profile(element)
+
+
+_NONE: frozenset[str] = frozenset()
+_ID = frozenset({"Id"})
+_ALGORITHM = frozenset({"Algorithm"})
+_OF_REFERENCE = frozenset({"URI", "Id", "Type"})
+
+
+def _expect_attributes(element: etree._Element, allowed: frozenset[str]) -> None:
+    if not allowed.issuperset(map(str, element.keys())):
         raise NotTrusted(f"a ds:{etree.QName(element).localname} with an attribute that is not of our profile")
 
 
 def _base64(element: etree._Element) -> bytes:
-    _expect(element, ())
+    _expect_empty(element)
     try:
         return decode_base64(element.text or "")
     except ValueError:
         raise NotTrusted(f"a ds:{etree.QName(element).localname} that is not base64") from None
+
+
+def _not_of_profile(element: etree._Element) -> NotTrusted:
+    return NotTrusted(f"a ds:{etree.QName(element).localname} that is not of our profile")
