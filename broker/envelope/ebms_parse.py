@@ -6,7 +6,7 @@ Only direct children are looked at, so an element hidden elsewhere is not seen a
 """
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 
 from lxml import etree
@@ -29,7 +29,7 @@ from broker.envelope.ebms import (
     StatusRequest,
     StatusResponse,
 )
-from broker.envelope.names import EB, XLINK, XML, content_id, ds, eb, soap
+from broker.envelope.names import XLINK, XML, content_id, ds, eb, soap
 from broker.envelope.xml import Xml, children, decode_base64, local, location, only_child, required_child, text
 from broker.envelope.xmldsig import ACTOR_NEXT, ACTOR_NEXT_MSH, Reference
 from broker.errors import Inconsistent, MimeProblem, MustUnderstand, NotSupported, OtherXml, ValueNotRecognized
@@ -44,6 +44,14 @@ _HEADERS = {
 }
 _OF_HANDLERS = {eb("AckRequested"), eb("Acknowledgment")}  # what the next handler may be asked, or say
 _BODIES = {eb("Manifest"), eb("StatusRequest"), eb("StatusResponse")}
+_IN_HEADER = ("From", "To", "CPAId", "ConversationId", "Service", "Action", "MessageData")  # each once
+_MESSAGE_HEADER = {eb(name) for name in (*_IN_HEADER, "DuplicateElimination", "Description")}
+_MESSAGE_DATA = {eb(name) for name in ("MessageId", "Timestamp", "RefToMessageId", "TimeToLive")}
+_PARTY = {eb("PartyId"), eb("Role")}
+_MESSAGE_ORDER, _TYPE, _VERSION = eb("MessageOrder"), eb("type"), eb("version")
+_ACTOR, _MUST_UNDERSTAND = soap("actor"), soap("mustUnderstand")
+_ENVELOPE, _HALVES = soap("Envelope"), [soap("Header"), soap("Body")]
+_OF_EBMS = eb("")  # how every name of ebMS begins
 
 
 def parse_header(document: Xml) -> Header:
@@ -52,7 +60,7 @@ def parse_header(document: Xml) -> Header:
     Raises OtherXml, Inconsistent or NotSupported, with the place.
     """
     header, _ = _halves(document.root)
-    return _message_header(required_child(header, eb("MessageHeader")))
+    return _message_header(_Children(header).required("MessageHeader"))
 
 
 def parse(document: Xml, *, header: Header | None = None) -> Envelope:
@@ -65,19 +73,20 @@ def parse(document: Xml, *, header: Header | None = None) -> Envelope:
     the MSH does not have) or MimeProblem (a Manifest that names something else than a part), with the place.
     """
     soap_header, body = _halves(document.root)
-    _refuse_unknown_headers(soap_header)
+    _refuse_headers(soap_header)
+    entries = _Children(soap_header, known=_HEADERS)
     if header is None:
-        header = _message_header(required_child(soap_header, eb("MessageHeader")))
-    _refuse_unknown(body, _BODIES)
+        header = _message_header(entries.required("MessageHeader"))
+    content = _Children(body, known=_BODIES)
     envelope = Envelope(
         header=header,
-        sync_reply=only_child(soap_header, eb("SyncReply")) is not None,
-        ack_requested=_ack_requested(only_child(soap_header, eb("AckRequested"))),
-        acknowledgment=_acknowledgment(only_child(soap_header, eb("Acknowledgment"))),
-        error_list=_error_list(only_child(soap_header, eb("ErrorList"))),
-        manifest=_manifest(only_child(body, eb("Manifest"))),
-        status_request=_status_request(only_child(body, eb("StatusRequest"))),
-        status_response=_status_response(only_child(body, eb("StatusResponse"))),
+        sync_reply=entries.only("SyncReply") is not None,
+        ack_requested=_ack_requested(entries.only("AckRequested")),
+        acknowledgment=_acknowledgment(entries.only("Acknowledgment")),
+        error_list=_error_list(entries.only("ErrorList")),
+        manifest=_manifest(content.only("Manifest")),
+        status_request=_status_request(content.only("StatusRequest")),
+        status_response=_status_response(content.only("StatusResponse")),
     )
     _check_kind(envelope)
     return envelope
@@ -100,40 +109,71 @@ def match_parts(manifest: Iterable[str], parts: Collection[str]) -> None:
 
 
 def _halves(root: etree._Element) -> tuple[etree._Element, etree._Element]:
-    if root.tag != soap("Envelope"):
+    if root.tag != _ENVELOPE:
         raise OtherXml("not a SOAP 1.1 Envelope")
-    if [child.tag for child in root] != [soap("Header"), soap("Body")]:
+    if [child.tag for child in root] != _HALVES:
         raise OtherXml("not one SOAP:Header followed by one SOAP:Body")
     return root[0], root[1]
 
 
-def _refuse_unknown_headers(soap_header: etree._Element) -> None:
+class _Children:
+    """The ebMS elements directly under one, by name. It is gone through once; where they stand makes no difference.
+
+    With `known`, elements of ebMS that do not belong there are refused. Those of others are theirs, and passed over.
+    """
+
+    def __init__(self, parent: etree._Element, *, known: Collection[str] | None = None) -> None:
+        self._parent = parent
+        self._by_name: dict[str, list[etree._Element]] = {}
+        for child in parent:
+            self._by_name.setdefault(str(child.tag), []).append(child)
+        for name, found in self._by_name.items():
+            if known is not None and name not in known and name.startswith(_OF_EBMS):
+                raise OtherXml(f"{local(found[0])} does not belong here", location=location(found[0]))
+
+    def all(self, name: str) -> Sequence[etree._Element]:
+        return self._by_name.get(eb(name), ())
+
+    def only(self, name: str) -> etree._Element | None:
+        found = self.all(name)
+        if len(found) > 1:
+            raise Inconsistent(f"more than one {name}", location=location(found[0]))
+        return found[0] if found else None
+
+    def required(self, name: str) -> etree._Element:
+        found = self.only(name)
+        if found is None:
+            raise OtherXml(f"{name} is missing", location=f"{location(self._parent)}/{name}")
+        return found
+
+    def optional_value(self, name: str) -> str | None:
+        found = self.only(name)
+        return None if found is None else _value(found)
+
+
+def _refuse_headers(soap_header: etree._Element) -> None:
     for entry in soap_header:
-        if entry.tag == eb("MessageOrder"):
+        if entry.tag == _MESSAGE_ORDER:
             raise NotSupported("MessageOrder is not supported", location=location(entry))
         # Looked for before they are counted: one for the next handler may stand beside one for the receiving party.
-        if entry.tag in _OF_HANDLERS and entry.get(soap("actor")) == ACTOR_NEXT_MSH:
+        if entry.tag in _OF_HANDLERS and entry.get(_ACTOR) == ACTOR_NEXT_MSH:
             raise NotSupported("nextMSH is not supported", location=location(entry))
         if entry.tag in _HEADERS:
             continue
-        if entry.get(soap("actor")) in _FOR_US and _boolean(entry, soap("mustUnderstand")):
+        if entry.get(_ACTOR) in _FOR_US and _boolean(entry, _MUST_UNDERSTAND):
             raise MustUnderstand("a SOAP header that must be understood is not known", location=location(entry))
-    _refuse_unknown(soap_header, _HEADERS)
 
 
 def _message_header(element: etree._Element) -> Header:
     _check_version(element)
-    if element.get(soap("actor")) in {ACTOR_NEXT, ACTOR_NEXT_MSH}:
+    if element.get(_ACTOR) in {ACTOR_NEXT, ACTOR_NEXT_MSH}:
         raise Inconsistent("a MessageHeader for someone on the way", location=location(element))
-    known = ("From", "To", "CPAId", "ConversationId", "Service", "Action", "MessageData")
-    _refuse_unknown(element, {eb(name) for name in (*known, "DuplicateElimination", "Description")})
-    sender, receiver, cpa_id, conversation_id, service, action, data = (
-        required_child(element, eb(name)) for name in known
-    )
-    _refuse_unknown(data, {eb(name) for name in ("MessageId", "Timestamp", "RefToMessageId", "TimeToLive")})
+    said = _Children(element, known=_MESSAGE_HEADER)
+    sender, receiver, cpa_id, conversation_id, service, action, message_data = map(said.required, _IN_HEADER)
+    data = _Children(message_data, known=_MESSAGE_DATA)
     from_, from_role = _party(sender)
     to, to_role = _party(receiver)
-    live = only_child(data, eb("TimeToLive"))
+    live = data.only("TimeToLive")
     return Header(
         from_=from_,
         to=to,
@@ -142,25 +182,25 @@ def _message_header(element: etree._Element) -> Header:
         cpa_id=_value(cpa_id),
         conversation_id=_value(conversation_id),
         service=_typed(service),
-        service_type=service.get(eb("type")),
+        service_type=service.get(_TYPE),
         action=_value(action),
-        message_id=_value(required_child(data, eb("MessageId"))),
-        timestamp=_time(required_child(data, eb("Timestamp"))),
-        ref_to_message_id=_optional(data, "RefToMessageId"),
+        message_id=_value(data.required("MessageId")),
+        timestamp=_time(data.required("Timestamp")),
+        ref_to_message_id=data.optional_value("RefToMessageId"),
         time_to_live=None if live is None else _time(live),
-        duplicate_elimination=only_child(element, eb("DuplicateElimination")) is not None,
+        duplicate_elimination=said.only("DuplicateElimination") is not None,
         descriptions=tuple(
-            Description(text=text(one), lang=one.get(f"{{{XML}}}lang")) for one in children(element, eb("Description"))
+            Description(text=text(one), lang=one.get(f"{{{XML}}}lang")) for one in said.all("Description")
         ),
     )
 
 
 def _party(element: etree._Element) -> tuple[tuple[PartyId, ...], str | None]:
-    _refuse_unknown(element, {eb("PartyId"), eb("Role")})
-    required = children(element, eb("PartyId"))
-    if not required:
+    said = _Children(element, known=_PARTY)
+    names = said.all("PartyId")
+    if not names:
         raise OtherXml("PartyId is missing", location=f"{location(element)}/PartyId")
-    return tuple(PartyId(value=_typed(one), type=one.get(eb("type"))) for one in required), _optional(element, "Role")
+    return tuple(PartyId(value=_typed(one), type=one.get(_TYPE)) for one in names), said.optional_value("Role")
 
 
 def _ack_requested(element: etree._Element | None) -> AckRequested | None:
@@ -179,10 +219,11 @@ def _acknowledgment(element: etree._Element | None) -> Acknowledgment | None:
         return None
     _check_version(element)
     _check_actor(element)
-    sender = only_child(element, eb("From"))
+    said = _Children(element)
+    sender = said.only("From")
     return Acknowledgment(
-        timestamp=_time(required_child(element, eb("Timestamp"))),
-        ref_to_message_id=_value(required_child(element, eb("RefToMessageId"))),
+        timestamp=_time(said.required("Timestamp")),
+        ref_to_message_id=_value(said.required("RefToMessageId")),
         from_=() if sender is None else _party(sender)[0],
         references=tuple(_acknowledged(one) for one in children(element, ds("Reference"))),
     )
@@ -248,7 +289,7 @@ def _status_request(element: etree._Element | None) -> StatusRequest | None:
     if element is None:
         return None
     _check_version(element)
-    return StatusRequest(ref_to_message_id=_value(required_child(element, eb("RefToMessageId"))))
+    return StatusRequest(ref_to_message_id=_value(_Children(element).required("RefToMessageId")))
 
 
 def _status_response(element: etree._Element | None) -> StatusResponse | None:
@@ -258,9 +299,10 @@ def _status_response(element: etree._Element | None) -> StatusResponse | None:
     status = element.get(eb("messageStatus"))
     if status not in set(MessageStatus):
         raise OtherXml("a StatusResponse without a known messageStatus", location=location(element))
-    came = only_child(element, eb("Timestamp"))
+    said = _Children(element)
+    came = said.only("Timestamp")
     return StatusResponse(
-        ref_to_message_id=_value(required_child(element, eb("RefToMessageId"))),
+        ref_to_message_id=_value(said.required("RefToMessageId")),
         status=MessageStatus(status),
         timestamp=None if came is None else _time(came),
     )
@@ -291,7 +333,7 @@ def _check_kind(envelope: Envelope) -> None:
 
 
 def _check_version(element: etree._Element) -> None:
-    version = element.get(eb("version"))
+    version = element.get(_VERSION)
     if version is None:
         raise OtherXml(f"{local(element)} without eb:version", location=f"{location(element)}/@version")
     if version.strip() != VERSION:
@@ -300,15 +342,8 @@ def _check_version(element: etree._Element) -> None:
 
 def _check_actor(element: etree._Element) -> None:
     # Absent means toPartyMSH (6.3.1.1); some peers leave it out.
-    if element.get(soap("actor")) not in {None, "", ACTOR_TO_PARTY_MSH}:
+    if element.get(_ACTOR) not in {None, "", ACTOR_TO_PARTY_MSH}:
         raise Inconsistent("an actor that the element cannot have", location=f"{location(element)}/@actor")
-
-
-def _refuse_unknown(parent: etree._Element, known: Collection[str]) -> None:
-    """Refuse elements of ebMS that do not belong under `parent`. Those of others are theirs, and passed over."""
-    for child in parent:
-        if child.tag not in known and etree.QName(child).namespace == EB:
-            raise OtherXml(f"{local(child)} does not belong here", location=location(child))
 
 
 def _boolean(element: etree._Element, name: str) -> bool | None:
@@ -323,11 +358,6 @@ def _boolean(element: etree._Element, name: str) -> bool | None:
     return value.strip() in {"1", "true"}
 
 
-def _optional(parent: etree._Element, name: str) -> str | None:
-    element = only_child(parent, eb(name))
-    return None if element is None else _value(element)
-
-
 def _value(element: etree._Element) -> str:
     value = text(element)
     if not value or len(value) > _MAX_ID:
@@ -338,7 +368,7 @@ def _value(element: etree._Element) -> str:
 def _typed(element: etree._Element) -> str:
     """Return a PartyId or Service. Without eb:type it must be a URI (3.1.1.1, 3.1.4.1)."""
     value = _value(element)
-    if element.get(eb("type")) is None and not _URI.match(value):
+    if element.get(_TYPE) is None and not _URI.match(value):
         raise Inconsistent(f"{local(element)} without eb:type is not a URI", location=location(element))
     return value
 
