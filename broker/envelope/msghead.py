@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 from lxml import etree
@@ -66,8 +67,8 @@ def may_be_id(value: str) -> bool:
     return len(value) <= MAX_MSG_ID and _ID.fullmatch(value) is not None
 
 
-def read_head(xml: Xml) -> DocumentHead:
-    """Return what MsgInfo says, and the shape of the documents.
+def read_head(xml: Xml, *, documents: tuple[Part, ...] | None = None) -> DocumentHead:
+    """Return what MsgInfo says, and the shape of the documents: `documents`, where `read_documents` was asked before.
 
     Raises HeadRefused with every problem, MAX_PROBLEMS at most: MsgId (E10), the receiver's HER-id (E21), the rest T02.
     """
@@ -93,7 +94,7 @@ def read_head(xml: Xml) -> DocumentHead:
         ref_to_parent=reader.text(conversation, "RefToParent") or None,
         ref_to_conversation=reader.text(conversation, "RefToConversation") or None,
         processing_status=reader.code(info, "ProcessingStatus") or None,
-        parts=read_documents(xml),
+        parts=read_documents(xml) if documents is None else documents,
         content=content,
         code=code,
         signed=bool(children(root, ds("Signature"))),
@@ -301,5 +302,6 @@ def _dialogue(root: etree._Element) -> tuple[str, str]:
 _CODED = {"Foresporsel": "TypeForesp", "Notat": "TemaKodet"}  # what it holds, and the code of its kind
 
 
+@cache
 def _name(local_name: str) -> str:
     return f"{{{MSGHEAD}}}{local_name}"

@@ -1,5 +1,6 @@
 """The names of the field: namespaces, `{namespace}local` for SOAP, ebMS and XMLDSig, and the URIs of MIME parts."""
 
+from functools import cache
 from urllib.parse import quote, unquote
 
 SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
@@ -20,16 +21,19 @@ FK1 = "http://www.kith.no/xmlstds/felleskomponent1"
 KITH = "http://www.kith.no/xmlstds"
 
 
+@cache
 def soap(local: str) -> str:
     """Return the qualified name of a SOAP 1.1 element or attribute."""
     return f"{{{SOAP}}}{local}"
 
 
+@cache
 def eb(local: str) -> str:
     """Return the qualified name of an ebMS 2.0 element or attribute; its attributes are qualified too."""
     return f"{{{EB}}}{local}"
 
 
+@cache
 def ds(local: str) -> str:
     """Return the qualified name of an XMLDSig element."""
     return f"{{{DS}}}{local}"

@@ -13,7 +13,7 @@ from lxml import etree
 
 from broker.envelope.msghead import MAX_MSG_ID, HeadRefused, contents, line, read_documents, read_head
 from broker.envelope.names import APPREC_10, APPREC_11, MSGHEAD
-from broker.envelope.xml import Xml, parse
+from broker.envelope.xml import Xml, children, parse
 from broker.errors import MalformedXml, Refused
 from broker.message import DocumentHead, Fault, Kind, Owed, Verdict
 from broker.receipts.apprec import ERROR_CODES, AppRec
@@ -28,6 +28,7 @@ from broker.validation.xsd import SchemaSet
 
 MAX_DOCUMENT = 35_000_000  # bytes (design, decision 17)
 
+_MSG_INFO = f"{{{MSGHEAD}}}MsgInfo"
 _EPJ_JUDGES = ("E3", "E5")  # codes about the patient
 
 
@@ -106,10 +107,11 @@ def _judge_document(
     at: datetime,
 ) -> Judged:
     # What no schema of ours describes is carried; whether the process allows it, the rules say.
-    carried = frozenset(part.namespace for part in read_documents(xml) if part.namespace)
+    documents = read_documents(xml)
+    carried = frozenset(part.namespace for part in documents if part.namespace)
     by_schema = tuple(_schema_faults(xml, schemas, carried))
     try:
-        head = read_head(xml)
+        head = read_head(xml, documents=documents)
     except HeadRefused as refused:
         return Judged(kind=Kind.DOCUMENT, faults=(*_head_faults(refused), *by_schema))
     process: Process | None = None
@@ -121,7 +123,14 @@ def _judge_document(
         found.append(_no_function(refused.mismatch, xml, processes))
     found += by_schema
     case = Case(
-        root=xml.root, head=head, process=process, function=function, codes=codes, environment=environment, at=at
+        root=xml.root,
+        info=children(xml.root, _MSG_INFO)[0],
+        head=head,
+        process=process,
+        function=function,
+        codes=codes,
+        environment=environment,
+        at=at,
     )
     found += map(_sentence, findings(case))
     return Judged(
@@ -203,7 +212,7 @@ def _blamed(mismatch: Mismatch, xml: Xml) -> etree._Element:
     if mismatch in (Mismatch.DIALOGUE, Mismatch.CONTENT, Mismatch.CODE):
         for document, held in contents(xml.root):
             return held[0] if held and mismatch is not Mismatch.DIALOGUE else document
-    return next(xml.root.iterfind(f"{{{MSGHEAD}}}MsgInfo/{{{MSGHEAD}}}Type"), xml.root)
+    return next(xml.root.iterfind(f"{_MSG_INFO}/{{{MSGHEAD}}}Type"), xml.root)
 
 
 def _sentence(found: Finding) -> Fault:

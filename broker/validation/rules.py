@@ -5,9 +5,10 @@ what stood there. Rules that only warn are marked so beside their words.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from itertools import islice
 from typing import Literal
 
@@ -54,17 +55,13 @@ class Case:
     """A document with what it is judged by. `process` and `function` are None where the type is unknown."""
 
     root: etree._Element
+    info: etree._Element  # MsgInfo
     head: DocumentHead
     process: Process | None
     function: Function | None
     codes: Codes
     environment: Environment
     at: datetime
-
-    @property
-    def info(self) -> etree._Element:
-        """Return MsgInfo, which a head that was read has."""
-        return children(self.root, _name("MsgInfo"))[0]
 
 
 def findings(case: Case) -> tuple[Finding, ...]:
@@ -105,9 +102,10 @@ def _by_process(case: Case, function: Function) -> Iterator[Finding]:
 
 def _by_content(case: Case, function: Function) -> Iterator[Finding]:
     yield from _patient(case, function)
-    yield from _coded(case, function)
+    documents = tuple(contents(case.root))
+    yield from _coded(documents, case.codes, function)
     yield from _first_document(case)
-    for number, (document, held) in enumerate(contents(case.root)):
+    for number, (document, held) in enumerate(documents):
         yield from _held(document, held)
         if number:
             yield from _further_document(document, case.head.parts[number], function)
@@ -125,13 +123,14 @@ def _parties(case: Case) -> Iterator[Finding]:
     for role, apprec in (("Sender", "T02"), ("Receiver", "E21")):
         side = children(case.info, _name(role))[0]
         organisation = children(side, _name("Organisation"))[0]
-        units = _units(organisation)
-        if not her_idents(organisation):
+        # Each unit of the party with its Idents that say HER, level 1 first.
+        first, *second = [(unit, her_idents(unit)) for unit in (organisation, *_units(organisation))]
+        if not first[1]:
             yield _at("party.level", organisation, apprec=apprec, element=role, level="1")
-        if not any(her_idents(unit) for unit in units):
+        if not any(idents for _, idents in second):
             yield _at("party.level", organisation, apprec=apprec, element=role, level="2")
-        for unit in (organisation, *units):
-            yield from _her_code_list(unit)
+        for unit, idents in (first, *second):
+            yield from _her_code_list(unit, idents)
     if case.head.sender.her == case.head.receiver.her:
         yield _at("party.same", children(case.info, _name("Receiver"))[0])
 
@@ -140,10 +139,10 @@ def _units(organisation: etree._Element) -> list[etree._Element]:
     return [unit for name in ("Organisation", "HealthcareProfessional") for unit in children(organisation, _name(name))]
 
 
-def _her_code_list(unit: etree._Element) -> Iterator[Finding]:
+def _her_code_list(unit: etree._Element, idents: Iterable[etree._Element]) -> Iterator[Finding]:
     # Persons have HER-ids of list 8116; samples of the sector have 9051 there too.
     allowed = ("8116", "9051") if local(unit) == "HealthcareProfessional" else ("9051",)
-    for ident in her_idents(unit):
+    for ident in idents:
         kind = children(ident, _name("TypeId"))[0]
         if list_number(kind.get("S")) not in allowed:
             yield _at("party.code-list", kind, list=allowed[0])
@@ -251,11 +250,13 @@ def _conversation(case: Case, function: Function) -> Iterator[Finding]:
 # --- what the process says of the documents ---
 
 
-def _coded(case: Case, function: Function) -> Iterator[Finding]:
+def _coded(
+    documents: Iterable[tuple[etree._Element, tuple[etree._Element, ...]]], codes: Codes, function: Function
+) -> Iterator[Finding]:
     """Check the code lists of the Dialogmelding's elements, and of MsgType; a code that is not in them warns."""
-    for document, held in contents(case.root):
+    for document, held in documents:
         for kind in document.iterfind(f"{_name('RefDoc')}/{_name('MsgType')}"):
-            if case.codes.unknown("8114", token(kind.get("V"))):
+            if codes.unknown("8114", token(kind.get("V"))):
                 yield _at("code.unknown", kind, element="MsgType", list="8114")
         for dialogue in held:
             if etree.QName(dialogue).namespace != function.dialogue:
@@ -265,7 +266,7 @@ def _coded(case: Case, function: Function) -> Iterator[Finding]:
                     number = list_number(element.get("S"))
                     if number not in lists:
                         yield _at("code.list", element, element=name, lists=", ".join(sorted(lists)))
-                    elif case.codes.unknown(number, token(element.get("V"))):
+                    elif codes.unknown(number, token(element.get("V"))):
                         yield _at("code.unknown", element, element=name, list=number)
 
 
@@ -363,5 +364,6 @@ def _first(parent: etree._Element, local_name: str) -> etree._Element | None:
     return next(iter(children(parent, _name(local_name))), None)
 
 
+@cache
 def _name(local_name: str) -> str:
     return f"{{{MSGHEAD}}}{local_name}"
