@@ -25,6 +25,9 @@ class Kind(StrEnum):
     STATUS_RESPONSE = "StatusResponse"
 
 
+_SIGNALS = {str(kind): kind for kind in Kind if kind is not Kind.USER_MESSAGE}
+
+
 class Severity(StrEnum):
     """How bad an eb:Error is (4.2.3.2.4): a Warning leaves the message in force."""
 
@@ -83,7 +86,7 @@ class Header:
         """What it heads; None for the MSH's own Service with an Action that the standard does not have."""
         if self.service != MSH_SERVICE:
             return Kind.USER_MESSAGE
-        return next((kind for kind in Kind if kind == self.action and kind != Kind.USER_MESSAGE), None)
+        return _SIGNALS.get(self.action)
 
     @property
     def from_her(self) -> int | None:

@@ -137,7 +137,8 @@ def _id(text: str) -> str:
 def _encode(part: Part) -> bytes:
     if part.transfer_encoding == "base64":
         text = binascii.b2a_base64(part.body, newline=False)
-        return b"".join(text[at : at + 76] + b"\r\n" for at in range(0, len(text), 76))  # RFC 2045 section 6.8
+        # RFC 2045 section 6.8: each line ends with CRLF, the last one too.
+        return b"\r\n".join([*(text[at : at + 76] for at in range(0, len(text), 76)), b""])
     if part.transfer_encoding in ("binary", "8bit"):
         return part.body
     raise ValueError("we write base64, binary and 8bit")
@@ -264,6 +265,8 @@ def _part(entity: bytes, limits: Limits) -> Part:
 
 
 _HEADER = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):(.*)")
+_FOLD = re.compile(r"\r\n(?=[ \t])")
+_BREAK = re.compile(r"[\r\n\0]")
 _OURS = frozenset({"content-type", "content-id", "content-transfer-encoding"})
 
 
@@ -278,9 +281,9 @@ def _part_headers(entity: bytes, limits: Limits) -> tuple[Mapping[str, str], byt
     text = entity[:end].decode("latin-1")
     headers: dict[str, str] = {}
     # A line that begins with a blank continues the one before (RFC 5322 section 2.2.3): Java's mail library folds so.
-    for line in re.sub(r"\r\n(?=[ \t])", "", text).split("\r\n"):
+    for line in _FOLD.sub("", text).split("\r\n"):
         field = _HEADER.fullmatch(line)
-        if field is None or re.search(r"[\r\n\0]", line):
+        if field is None or _BREAK.search(line):
             raise MimeProblem("a part has a malformed header line")
         name, value = field[1].lower(), field[2].strip(" \t")
         if name in headers:
@@ -290,6 +293,7 @@ def _part_headers(entity: bytes, limits: Limits) -> tuple[Mapping[str, str], byt
 
 
 _PARAMETER = re.compile(r';[ \t]*(?:([!#$%&\'+\-.^_`|~0-9A-Za-z]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))[ \t]*)?')
+_ESCAPED = re.compile(r"\\(.)")
 _MEDIA_TYPE = re.compile(r"[ \t]*([!#$&\-^_.+0-9A-Za-z]+/[!#$&\-^_.+0-9A-Za-z]+)[ \t]*")
 
 
@@ -314,7 +318,7 @@ def _content_type(value: str) -> tuple[str, Mapping[str, str]]:
         name = parameter[1].lower()
         if name in parameters:
             raise MimeProblem("a Content-Type has a parameter twice")
-        parameters[name] = re.sub(r"\\(.)", r"\1", parameter[2]) if parameter[3] is None else parameter[3]
+        parameters[name] = _ESCAPED.sub(r"\1", parameter[2]) if parameter[3] is None else parameter[3]
     return kind[1].lower(), parameters
 
 

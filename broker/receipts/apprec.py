@@ -15,6 +15,7 @@ from typing import Final
 
 from lxml import etree
 
+from broker.envelope import markup
 from broker.envelope.msghead import may_be_id
 from broker.envelope.names import APPREC_10, APPREC_11
 from broker.envelope.xml import Xml, children, location, only_child, required_child, text
@@ -226,59 +227,52 @@ def build(
         raise ValueError("a rejection names its errors, and an approval has none")
     if unknown := [error for error in errors if error.code not in texts]:
         raise ValueError(f"{len(unknown)} of the error codes are not in code list 8221")
-    namespace = _VERSIONS[version]
-    root = etree.Element(f"{{{namespace}}}AppRec", nsmap={None: namespace})  # type: ignore[dict-item] # its stubs lack None
-    write = _Writer(namespace, names)
-    write.coded(root, "MsgType", V="APPREC", DN="Applikasjonskvittering")
-    write.text(root, "MIGversion", _MIG_VERSIONS[version])
-    write.text(root, "SoftwareName", software)
-    write.text(root, "SoftwareVersion", software_version)
-    write.text(root, "GenDate", now.isoformat(timespec="seconds"))
-    write.text(root, "Id", id)
-    write.party(root, "Sender", sender)
-    write.party(root, "Receiver", answered.sender)
     value, meaning = _STATUS[verdict]
-    write.coded(root, "Status", V=value, DN=meaning)
-    for error in errors:
-        details = {"OT": error.details} if error.details else {}
-        write.coded(root, "Error", V=error.code, S=ERROR_CODES, DN=texts[error.code], **details)
-    original = write.element(root, "OriginalMsgId")
-    write.coded(original, "MsgType", V=answered.type)
-    write.text(original, "IssueDate", answered.gen_date)
-    write.text(original, "Id", answered.msg_id)
-    return b'<?xml version="1.0" encoding="UTF-8"?>\n' + etree.tostring(root, encoding="UTF-8", xml_declaration=False)
+    said = (
+        _coded("MsgType", V="APPREC", DN="Applikasjonskvittering"),
+        _element("MIGversion", _MIG_VERSIONS[version]),
+        _element("SoftwareName", software),
+        _element("SoftwareVersion", software_version),
+        _element("GenDate", now.isoformat(timespec="seconds")),
+        _element("Id", id),
+        _party("Sender", sender, names),
+        _party("Receiver", answered.sender, names),
+        _coded("Status", V=value, DN=meaning),
+        *(_given(error, texts) for error in errors),
+        "<OriginalMsgId>",
+        _coded("MsgType", V=answered.type),
+        _element("IssueDate", answered.gen_date),
+        _element("Id", answered.msg_id),
+        "</OriginalMsgId>",
+    )
+    head = '<?xml version="1.0" encoding="UTF-8"?>\n'
+    return f'{head}<AppRec xmlns="{_VERSIONS[version]}">{"".join(said)}</AppRec>'.encode()
 
 
-class _Writer:
-    """Adds children in the namespace of this AppRec."""
+def _element(name: str, value: str) -> str:
+    return f"<{name}>{markup.text(value)}</{name}>"
 
-    def __init__(self, namespace: str, names: Mapping[int, str]) -> None:
-        self._namespace, self._names = namespace, names
 
-    def element(self, parent: etree._Element, name: str) -> etree._Element:
-        return etree.SubElement(parent, f"{{{self._namespace}}}{name}")
+def _coded(name: str, **attributes: str) -> str:
+    said = "".join(f' {key}="{markup.attribute(value)}"' for key, value in attributes.items())
+    return f"<{name}{said}/>"
 
-    def text(self, parent: etree._Element, name: str, value: str) -> None:
-        self.element(parent, name).text = value
 
-    def coded(self, parent: etree._Element, name: str, **attributes: str) -> None:
-        coded = self.element(parent, name)
-        for attribute, value in attributes.items():
-            coded.set(attribute, value)
+def _given(error: GivenError, texts: Mapping[str, str]) -> str:
+    details = {"OT": error.details} if error.details else {}
+    return _coded("Error", V=error.code, S=ERROR_CODES, DN=texts[error.code], **details)
 
-    def party(self, root: etree._Element, name: str, party: PartyRef) -> None:
-        hcp = self.element(self.element(root, name), "HCP")
-        if party.organisation_her is None and party.person:
-            self._named(hcp, "HCProf", party.her)
-            return
-        inst = self._named(hcp, "Inst", party.organisation_her or party.her)
-        if party.organisation_her not in (None, party.her):
-            self._named(inst, "HCPerson" if party.person else "Dept", party.her)
 
-    def _named(self, parent: etree._Element, kind: str, her: int) -> etree._Element:
-        unit = self.element(parent, kind)
-        if her in self._names:
-            self.text(unit, "Name", self._names[her])
-        self.text(unit, "Id", str(her))
-        self.coded(unit, "TypeId", V="HER", DN="HER-id")
-        return unit
+def _party(name: str, party: PartyRef, names: Mapping[int, str]) -> str:
+    """Return a party on its two levels (HIS 1153)."""
+    if party.organisation_her is None and party.person:
+        return f"<{name}><HCP>{_unit('HCProf', party.her, names)}</HCP></{name}>"
+    inner = ""
+    if party.organisation_her not in (None, party.her):
+        inner = _unit("HCPerson" if party.person else "Dept", party.her, names)
+    return f"<{name}><HCP>{_unit('Inst', party.organisation_her or party.her, names, inner)}</HCP></{name}>"
+
+
+def _unit(kind: str, her: int, names: Mapping[int, str], inner: str = "") -> str:
+    named = _element("Name", names[her]) if her in names else ""
+    return f"<{kind}>{named}{_element('Id', str(her))}{_coded('TypeId', V='HER', DN='HER-id')}{inner}</{kind}>"

@@ -137,6 +137,8 @@ _TRANSPORT_OUT = {
         _tlv(_SEQUENCE, _tlv(_EXPLICIT_0, _SHA256), _tlv(_EXPLICIT_0 | 1, _tlv(_SEQUENCE, _MGF1, _SHA256))),
     ),
 }
+# The ciphers that we write.
+_CIPHERS_OUT = {cipher: core.ObjectIdentifier(cipher.oid).dump() for cipher in (Cipher.AES256_CBC, Cipher.AES256_GCM)}
 
 
 def seal(
@@ -156,7 +158,7 @@ def seal(
     read. Whether the certificate may be used at all is `certificates.usable`, which the caller asks first.
     """
     transport = _TRANSPORT_OUT.get(key_transport)
-    if transport is None or cipher not in (Cipher.AES256_CBC, Cipher.AES256_GCM):
+    if transport is None or cipher not in _CIPHERS_OUT:
         raise ValueError(f"{key_transport} with {cipher} is read, never written")
     public = recipient.public_key()
     if not isinstance(public, rsa.RSAPublicKey):
@@ -168,9 +170,8 @@ def seal(
     key = random(cipher.key_size)
     encrypted_key = _tlv(_OCTETS, public.encrypt(key, _padding(key_transport)))
     recipients = _tlv(_SET, _tlv(_SEQUENCE, _recipient(recipient), transport, encrypted_key))
-    algorithm = core.ObjectIdentifier(cipher.oid).dump()
     sealed, parameters, tag = (_encrypt_gcm if cipher.authenticated else _encrypt_cbc)(key, content, random)
-    algorithm = _tlv(_SEQUENCE, core.ObjectIdentifier(cipher.oid).dump(), parameters)
+    algorithm = _tlv(_SEQUENCE, _CIPHERS_OUT[cipher], parameters)
     info = _tlv(_SEQUENCE, _DATA, algorithm, _tlv(_CONTEXT_0, sealed))
     kind = _AUTH_ENVELOPED if cipher.authenticated else _ENVELOPED
     return _tlv(_SEQUENCE, kind, _tlv(_EXPLICIT_0, _tlv(_SEQUENCE, _VERSION_0, recipients, info, tag)))
