@@ -1,11 +1,13 @@
 """Forgeries that leave the signed bytes alone: the signature still holds for what it signs, and more would be read."""
 
 import re
+import time
 
 import pytest
 
 from broker.envelope.names import DS, cid
 from broker.envelope.signature import sign_envelope, sign_with_references
+from broker.envelope.xml import MAX_CHILDREN
 from broker.envelope.xmldsig import SHA256
 from broker.errors import NotTrusted
 from tests.oracles.xmldsig_engines import OURS, unsigned
@@ -134,6 +136,21 @@ def test_wrapping_is_refused(case: Case) -> None:
 @pytest.mark.parametrize("entry", [trace(NEXT, "on the <b>way</b>"), trace(NEXT_MSH, "")])
 def test_an_entry_of_others_for_the_next_may_come_on_the_way(entry: str) -> None:
     assert verify(change(END, entry + END)).certificate == OURS.certificate
+
+
+def test_many_entries_on_the_way_take_no_more_time_than_their_number() -> None:
+    few, many = (_seconds(change(END, trace(NEXT, "") * entries + END)) for entries in (1000, MAX_CHILDREN - 10))
+    assert many < 25 * few  # ten times as long; each looked for among its siblings: fifty times
+
+
+def _seconds(envelope: bytes) -> float:
+    """Return the CPU time of verifying, the least of three."""
+    taken = []
+    for _ in range(3):
+        began = time.process_time()
+        verify(envelope)
+        taken.append(time.process_time() - began)
+    return min(taken)
 
 
 def test_text_after_an_entry_that_is_left_out_is_signed() -> None:
