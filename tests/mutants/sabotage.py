@@ -8,8 +8,8 @@ from unittest import mock
 
 from lxml import etree
 
-from broker.envelope import signature, xml, xmldsig
-from broker.envelope.names import ds
+from broker.envelope import ebms_parse, signature, xml, xmldsig
+from broker.envelope.names import ds, eb
 from broker.errors import NotTrusted
 from tests.oracles.signature import SABOTAGES as OF_SIGNATURES
 
@@ -28,6 +28,11 @@ def _known_xpath(element: etree._Element) -> str:
 
 def _anywhere(parent: etree._Element, name: str) -> Sequence[etree._Element]:
     return list(parent.iterdescendants(name))
+
+
+class _Anywhere(ebms_parse._Children):
+    def all(self, name: str) -> Sequence[etree._Element]:
+        return _anywhere(self._parent, eb(name))
 
 
 def _first_found(root: etree._Element) -> etree._Element:
@@ -49,7 +54,9 @@ SABOTAGES: dict[str, Callable[[], Any]] = {
     "ignore-uncovered-parts": OF_SIGNATURES["any-parts"],
     # Two that go together: the elements of ebMS, and the signature, are looked for everywhere.
     "descendant-search": lambda: _both(
-        mock.patch.object(xml, "children", _anywhere), mock.patch.object(signature, "_envelope_signature", _first_found)
+        mock.patch.object(xml, "children", _anywhere),
+        mock.patch.object(ebms_parse, "_Children", _Anywhere),
+        mock.patch.object(signature, "_envelope_signature", _first_found),
     ),
     "leave-out-anything": OF_SIGNATURES["leave-out-anything"],
     "believe-key-info": OF_SIGNATURES["believe-key-info"],
