@@ -1,9 +1,13 @@
 """How our values stand in rows: the one place that knows both."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from functools import cache
+from operator import attrgetter
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from broker.lifecycle import ItemStage, Outcome, Receipt, State, StopPoint, Transport
@@ -33,21 +37,23 @@ from broker.message import (
 from broker.ports import Keeping, Kept
 
 Value: TypeAlias = int | str | bytes | None
-Row: TypeAlias = Mapping[str, Any]
 T = TypeVar("T")
+E = TypeVar("E", bound=StrEnum)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY, _SECOND = 86_400, 1_000_000  # seconds, microseconds
 _MICROSECOND = timedelta(microseconds=1)
 
 
 def micros(time: datetime) -> int:
     """Return microseconds since 1970-01-01 UTC. Raises TypeError on a datetime without a zone."""
-    return (time - _EPOCH) // _MICROSECOND
+    since = time - _EPOCH
+    return (since.days * _DAY + since.seconds) * _SECOND + since.microseconds
 
 
 def instant(value: int) -> datetime:
     """Return the UTC datetime of `micros`."""
-    return _EPOCH + value * _MICROSECOND
+    return _EPOCH + timedelta(0, 0, value)
 
 
 def _micros(time: datetime | None) -> int | None:
@@ -58,20 +64,29 @@ def _instant(value: int | None) -> datetime | None:
     return None if value is None else instant(value)
 
 
+def insert(table: str, columns: Sequence[str], *, rows: int) -> str:
+    """Return the INSERT of so many rows at once."""
+    values = ", ".join([f"({', '.join('?' * len(columns))})"] * rows)
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {values}"  # noqa: S608 - names are constants of ours
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table(Generic[T]):
-    """One table: the columns that hold the value, and the two ways between."""
+    """One table: the columns that hold the value, and the two ways between.
+
+    What is written has its columns' order and types that SQLite knows: a name for each value, and an enum or a bool
+    where a string or a number would do, cost more than the statement they are for.
+    """
 
     name: str
     columns: tuple[str, ...]
-    write: Callable[[T], dict[str, Value]]
-    read: Callable[[Row], T]
+    write: Callable[[T], tuple[Value, ...]]
+    read: Callable[[dict[str, Any]], T]
 
-    def insert(self, *more: str) -> str:
-        """Return the INSERT of one value, with a named parameter a column; `more` are columns beside the value's."""
-        columns = (*self.columns, *more)
-        names, values = ", ".join(columns), ", ".join(f":{column}" for column in columns)
-        return f"INSERT INTO {self.name} ({names}) VALUES ({values})"  # noqa: S608 - names are this file's constants
+    def numbered(self, statement: str, *more: str) -> str:
+        """Return a statement that names columns (:version) with the places that they have in what is written."""
+        places = {column: place for place, column in enumerate((*self.columns, *more), start=1)}
+        return re.sub(r":(\w+)", lambda named: f"?{places[named[1]]}", statement)
 
     def of(self, alias: str) -> str:
         """Return the columns as a SELECT list."""
@@ -88,8 +103,23 @@ class Table(Generic[T]):
         return (self.read(dict(zip(self.columns, row[start:end], strict=True))) if found else None), end
 
 
+def _by_name(kind: type[E]) -> dict[str, E]:
+    """Return an enum's members by their values."""
+    return {member.value: member for member in kind}
+
+
+_DIRECTIONS, _KINDS, _OWED = _by_name(Direction), _by_name(Kind), _by_name(Owed)
+_BALLS, _HELD, _EVENT_KINDS = _by_name(Ball), _by_name(Held), _by_name(EventKind)
+_STAGES, _VERDICTS = _by_name(ItemStage), _by_name(Verdict)
+
+
+def _listed(text: str) -> list[Any]:
+    """Return a list out of a row; most are empty."""
+    return [] if text == "[]" else list(json.loads(text))
+
+
 def _codes(codes: tuple[Code, ...]) -> str:
-    return json.dumps([[code.code, code.oid, code.text] for code in codes], ensure_ascii=False)
+    return json.dumps([[code.code, code.oid, code.text] for code in codes], ensure_ascii=False) if codes else "[]"
 
 
 def write_digests(digests: tuple[Digest, ...]) -> str:
@@ -102,221 +132,229 @@ def read_digests(text: str) -> tuple[Digest, ...]:
     return tuple(Digest(uri=uri, method=method, value=bytes.fromhex(value)) for uri, method, value in json.loads(text))
 
 
-def _write_message(message: Message) -> dict[str, Value]:
-    return {column: getattr(message, column) for column in MESSAGE.columns}
+# Of each table first the columns that hold what stands in the value, then those that are put in other words.
+
+_MESSAGE = (
+    *("id", "sender_her", "sender_organisation_her", "msg_id", "type", "gen_date", "process", "function"),
+    *("conversation_id", "ref_to_parent", "sha256", "size", "body", "client", "answers_item", "original_msg_id"),
+    "key_sha256",
+)
+_as_it_stands_in_message = attrgetter(*_MESSAGE)
 
 
-def _read_message(row: Row) -> Message:
-    known = {"direction": Direction(row["direction"]), "kind": Kind(row["kind"]), "owed": Owed(row["owed"])}
-    return Message(**{**row, **known, "at": instant(row["at"])})
+def _write_message(message: Message) -> tuple[Value, ...]:
+    return (
+        *_as_it_stands_in_message(message),
+        message.direction.value,
+        message.kind.value,
+        message.owed.value,
+        micros(message.at),
+    )
+
+
+def _read_message(row: dict[str, Any]) -> Message:
+    row["direction"] = _DIRECTIONS[row["direction"]]
+    row["kind"] = _KINDS[row["kind"]]
+    row["owed"] = _OWED[row["owed"]]
+    row["at"] = instant(row["at"])
+    return Message(**row)
 
 
 MESSAGE: Table[Message] = Table(
     name="message",
-    columns=(
-        *("id", "direction", "kind", "sender_her", "sender_organisation_her", "msg_id", "type", "gen_date", "process"),
-        *("function", "conversation_id", "ref_to_parent", "owed", "sha256", "size", "body", "at", "client"),
-        *("answers_item", "original_msg_id", "key_sha256"),
-    ),
-    write=lambda message: {**_write_message(message), "at": micros(message.at)},
+    columns=(*_MESSAGE, "direction", "kind", "owed", "at"),
+    write=_write_message,
     read=_read_message,
 )
 
-
-def _write_delivery(delivery: Delivery) -> dict[str, Value]:
-    return {
-        "id": delivery.id,
-        "message_id": delivery.message_id,
-        "receiver_her": delivery.receiver_her,
-        "receiver_organisation_her": delivery.receiver_organisation_her,
-        "receiver_person": delivery.receiver_person,
-        "transport": delivery.state.transport,
-        "receipt": delivery.state.receipt,
-        "outcome": delivery.state.outcome,
-        "stop_point": delivery.state.stop_point,
-        "version": delivery.version,
-        "ball": delivery.ball,
-        "cause": delivery.cause,
-        "transport_due": _micros(delivery.transport_due),
-        "receipt_due": _micros(delivery.receipt_due),
-        "alarms": delivery.alarms,
-        "chases": delivery.chases,
-        "renewals": delivery.renewals,
-        "failures": delivery.failures,
-        "envelope": delivery.envelope,
-        "codes": _codes(delivery.codes),
-        "late": delivery.late,
-        "receipt_message": delivery.receipt_message,
-        "confirmed_at": _micros(delivery.confirmed_at),
-        "closed_because": delivery.closed_because,
-        "held": delivery.held,
-        "leased_until": _micros(delivery.leased_until),
-        "updated_at": _micros(delivery.updated_at),
-    }
+_DELIVERY = (
+    *("id", "message_id", "receiver_her", "receiver_organisation_her", "version", "cause", "alarms", "chases"),
+    *("renewals", "failures", "envelope", "receipt_message", "closed_because"),
+)
+_as_it_stands_in_delivery = attrgetter(*_DELIVERY)
 
 
-def _read_delivery(row: Row) -> Delivery:
-    return Delivery(
-        id=row["id"],
-        message_id=row["message_id"],
-        receiver_her=row["receiver_her"],
-        receiver_organisation_her=row["receiver_organisation_her"],
-        receiver_person=bool(row["receiver_person"]),
-        state=State(
-            transport=Transport(row["transport"]),
-            receipt=Receipt(row["receipt"]),
-            outcome=Outcome(row["outcome"]),
-            stop_point=StopPoint(row["stop_point"]),
-        ),
-        version=row["version"],
-        ball=Ball(row["ball"]),
-        cause=row["cause"],
-        transport_due=_instant(row["transport_due"]),
-        receipt_due=_instant(row["receipt_due"]),
-        alarms=row["alarms"],
-        chases=row["chases"],
-        renewals=row["renewals"],
-        failures=row["failures"],
-        envelope=row["envelope"],
-        codes=tuple(Code(code=code, oid=oid, text=text) for code, oid, text in json.loads(row["codes"])),
-        late=bool(row["late"]),
-        receipt_message=row["receipt_message"],
-        confirmed_at=_instant(row["confirmed_at"]),
-        closed_because=row["closed_because"],
-        held=Held(row["held"]) if row["held"] else None,
-        leased_until=_instant(row["leased_until"]),
-        updated_at=_instant(row["updated_at"]),
+def _write_delivery(delivery: Delivery) -> tuple[Value, ...]:
+    state = delivery.state
+    return (
+        *_as_it_stands_in_delivery(delivery),
+        int(delivery.receiver_person),
+        state.transport.value,
+        state.receipt.value,
+        state.outcome.value,
+        state.stop_point.value,
+        delivery.ball.value,
+        _micros(delivery.transport_due),
+        _micros(delivery.receipt_due),
+        _codes(delivery.codes),
+        int(delivery.late),
+        _micros(delivery.confirmed_at),
+        delivery.held.value if delivery.held else None,
+        _micros(delivery.leased_until),
+        _micros(delivery.updated_at),
     )
+
+
+@cache
+def _state(transport: str, receipt: str, outcome: str, stop_point: str) -> State:
+    return State(
+        transport=Transport(transport),
+        receipt=Receipt(receipt),
+        outcome=Outcome(outcome),
+        stop_point=StopPoint(stop_point),
+    )
+
+
+def _read_delivery(row: dict[str, Any]) -> Delivery:
+    row["receiver_person"] = bool(row["receiver_person"])
+    row["state"] = _state(row.pop("transport"), row.pop("receipt"), row.pop("outcome"), row.pop("stop_point"))
+    row["ball"] = _BALLS[row["ball"]]
+    row["codes"] = tuple(Code(code=code, oid=oid, text=text) for code, oid, text in _listed(row["codes"]))
+    row["late"] = bool(row["late"])
+    row["held"] = _HELD[row["held"]] if row["held"] else None
+    for column in ("transport_due", "receipt_due", "confirmed_at", "leased_until", "updated_at"):
+        row[column] = _instant(row[column])
+    return Delivery(**row)
 
 
 DELIVERY: Table[Delivery] = Table(
     name="delivery",
     columns=(
-        *("id", "message_id", "receiver_her", "receiver_organisation_her", "receiver_person", "transport", "receipt"),
-        *("outcome", "stop_point", "version", "ball", "cause", "transport_due", "receipt_due", "alarms", "chases"),
-        *("renewals", "failures", "envelope", "codes", "late", "receipt_message", "confirmed_at", "closed_because"),
-        *("held", "leased_until", "updated_at"),
+        *(*_DELIVERY, "receiver_person", "transport", "receipt", "outcome", "stop_point", "ball", "transport_due"),
+        *("receipt_due", "codes", "late", "confirmed_at", "held", "leased_until", "updated_at"),
     ),
     write=_write_delivery,
     read=_read_delivery,
 )
 
-
-def _write_envelope(envelope: Envelope) -> dict[str, Value]:
-    return {column: getattr(envelope, column) for column in ENVELOPE.columns} | {
-        "digests": write_digests(envelope.digests),
-        "interval": envelope.interval // _MICROSECOND,
-        "timestamp": micros(envelope.timestamp),
-        "persist_until": micros(envelope.persist_until),
-        "acknowledged_at": _micros(envelope.acknowledged_at),
-    }
+_ENVELOPE = ("eb_id", "delivery_id", "cpa_id", "from_her", "to_her", "content_type", "body", "retries", "copies")
+_as_it_stands_in_envelope = attrgetter(*_ENVELOPE)
 
 
-def _read_envelope(row: Row) -> Envelope:
-    decoded = {
-        "digests": read_digests(row["digests"]),
-        "ack_signed": bool(row["ack_signed"]),
-        "ack_requested": bool(row["ack_requested"]),
-        "sync": bool(row["sync"]),
-        "interval": row["interval"] * _MICROSECOND,
-        "timestamp": instant(row["timestamp"]),
-        "persist_until": instant(row["persist_until"]),
-        "acknowledged_at": _instant(row["acknowledged_at"]),
-    }
-    return Envelope(**{**row, **decoded})
+def _write_envelope(envelope: Envelope) -> tuple[Value, ...]:
+    return (
+        *_as_it_stands_in_envelope(envelope),
+        write_digests(envelope.digests),
+        int(envelope.ack_signed),
+        int(envelope.ack_requested),
+        int(envelope.sync),
+        envelope.interval // _MICROSECOND,
+        micros(envelope.timestamp),
+        micros(envelope.persist_until),
+        _micros(envelope.acknowledged_at),
+    )
+
+
+def _read_envelope(row: dict[str, Any]) -> Envelope:
+    row["digests"] = read_digests(row["digests"])
+    row["interval"] = row["interval"] * _MICROSECOND
+    for column in ("ack_signed", "ack_requested", "sync"):
+        row[column] = bool(row[column])
+    for column in ("timestamp", "persist_until", "acknowledged_at"):
+        row[column] = _instant(row[column])
+    return Envelope(**row)
 
 
 ENVELOPE: Table[Envelope] = Table(
     name="envelope",
     columns=(
-        *("eb_id", "delivery_id", "cpa_id", "from_her", "to_her", "content_type", "body", "digests", "ack_signed"),
-        *("ack_requested", "sync", "retries", "interval", "timestamp", "persist_until", "copies", "acknowledged_at"),
+        *(*_ENVELOPE, "digests", "ack_signed", "ack_requested", "sync", "interval", "timestamp", "persist_until"),
+        "acknowledged_at",
     ),
     write=_write_envelope,
     read=_read_envelope,
 )
 
-
-def _write_attempt(attempt: Attempt) -> dict[str, Value]:
-    times: dict[str, Value] = {"started_at": micros(attempt.started_at), "ended_at": micros(attempt.ended_at)}
-    return {column: getattr(attempt, column) for column in ATTEMPT.columns} | times
+_ATTEMPT = ("delivery_id", "eb_id", "endpoint", "http_status", "result", "error_id")
+_as_it_stands_in_attempt = attrgetter(*_ATTEMPT)
 
 
-def _read_attempt(row: Row) -> Attempt:
-    times = {"started_at": instant(row["started_at"]), "ended_at": instant(row["ended_at"])}
-    return Attempt(**{**row, **times})
+def _read_attempt(row: dict[str, Any]) -> Attempt:
+    row["started_at"], row["ended_at"] = instant(row["started_at"]), instant(row["ended_at"])
+    return Attempt(**row)
 
 
 # The number is no column: it is given when the row is read.
 ATTEMPT: Table[Attempt] = Table(
     name="attempt",
-    columns=("delivery_id", "eb_id", "started_at", "ended_at", "endpoint", "http_status", "result", "error_id"),
-    write=_write_attempt,
+    columns=(*_ATTEMPT, "started_at", "ended_at"),
+    write=lambda attempt: (*_as_it_stands_in_attempt(attempt), micros(attempt.started_at), micros(attempt.ended_at)),
     read=_read_attempt,
 )
 
-
-def _write_item(item: InboxItem) -> dict[str, Value]:
-    times = {"received_at": micros(item.received_at), "updated_at": _micros(item.updated_at)}
-    return {column: getattr(item, column) for column in ITEM.columns} | times
+_ITEM = ("id", "message_id", "receiver_her", "sender_her", "cpa_id", "version", "codes_sha256", "apprec_message")
+_as_it_stands_in_item = attrgetter(*_ITEM)
 
 
-def _read_item(row: Row) -> InboxItem:
-    decoded = {
-        "stage": ItemStage(row["stage"]),
-        "verdict": Verdict(row["verdict"]) if row["verdict"] else None,
-        "received_at": instant(row["received_at"]),
-        "updated_at": _instant(row["updated_at"]),
-    }
-    return InboxItem(**{**row, **decoded})
+def _write_item(item: InboxItem) -> tuple[Value, ...]:
+    return (
+        *_as_it_stands_in_item(item),
+        item.stage.value,
+        item.verdict.value if item.verdict else None,
+        micros(item.received_at),
+        _micros(item.updated_at),
+    )
+
+
+def _read_item(row: dict[str, Any]) -> InboxItem:
+    row["stage"] = _STAGES[row["stage"]]
+    row["verdict"] = _VERDICTS[row["verdict"]] if row["verdict"] else None
+    row["received_at"], row["updated_at"] = instant(row["received_at"]), _instant(row["updated_at"])
+    return InboxItem(**row)
 
 
 ITEM: Table[InboxItem] = Table(
     name="item",
-    columns=(
-        *("id", "message_id", "receiver_her", "sender_her", "cpa_id", "stage", "version", "received_at", "verdict"),
-        *("codes_sha256", "apprec_message", "updated_at"),
-    ),
+    columns=(*_ITEM, "stage", "verdict", "received_at", "updated_at"),
     write=_write_item,
     read=_read_item,
 )
 
+_PAYLOAD = ("message_id", "number", "content_id", "content_type", "size", "sha256", "body")
+
 PAYLOAD: Table[Payload] = Table(
-    name="payload",
-    columns=("message_id", "number", "content_id", "content_type", "size", "sha256", "body"),
-    write=lambda payload: {column: getattr(payload, column) for column in PAYLOAD.columns},
-    read=lambda row: Payload(**row),
+    name="payload", columns=_PAYLOAD, write=attrgetter(*_PAYLOAD), read=lambda row: Payload(**row)
 )
+
+_SIGNAL = ("id", "to_her", "ref_eb_id", "content_type", "body", "tries")
+_as_it_stands_in_signal = attrgetter(*_SIGNAL)
 
 SIGNAL: Table[Signal] = Table(
     name="signal",
-    columns=("id", "to_her", "ref_eb_id", "content_type", "body", "due", "tries"),
-    write=lambda signal: {column: getattr(signal, column) for column in SIGNAL.columns} | {"due": _micros(signal.due)},
+    columns=(*_SIGNAL, "due"),
+    write=lambda signal: (*_as_it_stands_in_signal(signal), _micros(signal.due)),
     read=lambda row: Signal(**{**row, "due": _instant(row["due"])}),
 )
 
+_EVENT = (
+    *("her", "message_id", "delivery_id", "item_id", "msg_id", "counterpart", "error_id", "eb_id", "client", "why"),
+    "actor",
+)
+_as_it_stands_in_event = attrgetter(*_EVENT)
 
-def _write_event(event: NewEvent) -> dict[str, Value]:
-    decoded: dict[str, Value] = {"at": micros(event.at), "codes": json.dumps(event.codes, ensure_ascii=False)}
-    return {column: getattr(event, column) for column in EVENT.columns} | decoded
+
+def _write_event(event: NewEvent) -> tuple[Value, ...]:
+    return (
+        *_as_it_stands_in_event(event),
+        event.kind.value,
+        micros(event.at),
+        int(event.feed),
+        None if event.stop_point is None else str(event.stop_point),
+        json.dumps(event.codes, ensure_ascii=False) if event.codes else "[]",
+    )
 
 
-def _read_event(row: Row) -> NewEvent:
-    decoded = {
-        "kind": EventKind(row["kind"]),
-        "at": instant(row["at"]),
-        "feed": bool(row["feed"]),
-        "codes": tuple(json.loads(row["codes"])),
-    }
-    return NewEvent(**{**row, **decoded})
+def _read_event(row: dict[str, Any]) -> NewEvent:
+    row["kind"] = _EVENT_KINDS[row["kind"]]
+    row["at"] = instant(row["at"])
+    row["feed"] = bool(row["feed"])
+    row["codes"] = tuple(_listed(row["codes"]))
+    return NewEvent(**row)
 
 
 EVENT: Table[NewEvent] = Table(
     name="event",
-    columns=(
-        *("kind", "at", "her", "feed", "message_id", "delivery_id", "item_id", "msg_id", "counterpart", "stop_point"),
-        *("error_id", "codes", "eb_id", "client", "why", "actor"),
-    ),
+    columns=(*_EVENT, "kind", "at", "feed", "stop_point", "codes"),
     write=_write_event,
     read=_read_event,
 )
@@ -324,16 +362,17 @@ EVENT: Table[NewEvent] = Table(
 HOLD: Table[PartnerHold] = Table(
     name="hold",
     columns=("her", "at", "actor", "why"),
-    write=lambda hold: {"her": hold.her, "at": micros(hold.at), "actor": hold.actor, "why": hold.why},
+    write=lambda hold: (hold.her, micros(hold.at), hold.actor, hold.why),
     read=lambda row: PartnerHold(**{**row, "at": instant(row["at"])}),
 )
 
+_STATEMENT = ("evidence", "certificate", "source", "sha256", "body")
+_as_it_stands_in_statement = attrgetter(*_STATEMENT)
+
 STATEMENT: Table[KeptStatement] = Table(
     name="statement",
-    columns=("evidence", "certificate", "source", "fetched_at", "sha256", "body"),
-    write=lambda said: (
-        {column: getattr(said, column) for column in STATEMENT.columns} | {"fetched_at": micros(said.fetched_at)}
-    ),
+    columns=(*_STATEMENT, "fetched_at"),
+    write=lambda said: (*_as_it_stands_in_statement(said), micros(said.fetched_at)),
     read=lambda row: KeptStatement(**{**row, "fetched_at": instant(row["fetched_at"])}),
 )
 

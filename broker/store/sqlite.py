@@ -16,11 +16,11 @@ from broker.errors import Misconfigured, StoreBroken
 from broker.message import Changes, NewBody, NewEvent
 from broker.ports import Claimed
 from broker.store import claim
-from broker.store.apply import apply
+from broker.store.apply import apply, insert_events
 from broker.store.bodies import KEY_SIZE, SMALL, SealedBody, Vault, fsync_folder
 from broker.store.faults import Fate, broken, busy, fate, full
 from broker.store.reads import READERS, Readers, SqliteReads
-from broker.store.rows import EVENT, micros
+from broker.store.rows import micros
 from broker.store.schema import (
     BODIES,
     DATABASE,
@@ -47,7 +47,6 @@ UPDATE body SET wrapped = NULL, sealed = NULL, file = NULL, erased_at = ?
 WHERE id = ? AND erased_at IS NULL"""
 _FILE_OF = """
 SELECT file FROM body WHERE id = ?1 AND erased_at IS NULL AND NOT EXISTS (SELECT 1 FROM owed WHERE body = ?1)"""
-_TELL = EVENT.insert()
 
 # A row that is written to prove that writing works.
 _PROVE = """
@@ -130,7 +129,7 @@ class SqliteStore(SqliteReads):
             for body, event in bodies:
                 for (file,) in db.execute(_FILE_OF, (body,)).fetchall():
                     db.execute(_ERASE, (micros(now), body))
-                    db.execute(_TELL, EVENT.write(event))
+                    insert_events(db, [event])
                     erased.append((file, event))
             return erased
 
@@ -151,7 +150,7 @@ class SqliteStore(SqliteReads):
         self._has_reserve()
         bodies, answer = list(changes.bodies), None
         if changes.received is not None:
-            answer = os.urandom(16).hex()
+            answer = f"{changes.received.evidence}/answer"  # beside it in the index; a random id is on another page
             bodies.append(NewBody(id=answer, content=changes.received.answer.body))
         sealed: tuple[SealedBody, ...]
         if sum(len(body.content) for body in bodies) <= SMALL:

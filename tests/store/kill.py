@@ -15,6 +15,7 @@ import signal
 import sys
 import tempfile
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from broker.store import writer
@@ -51,16 +52,16 @@ async def write(folder: Path, turn: int, report: int) -> None:
 
 
 def reply_before_commit() -> None:
-    """The planted fault: each waiter is told as soon as its closure has run."""
-    attempt = writer.Writer._attempt
+    """The planted fault: all are told as soon as the closures of their group have run."""
+    run = writer.Writer._run
 
-    def told_early(self: writer.Writer, job: writer.Job) -> writer.Told:
-        told = attempt(self, job)
-        self._tell([told])
+    def told_early(self: writer.Writer, group: Sequence[writer.Job]) -> list[writer.Told] | None:
+        told = run(self, group)
+        self._tell(told or [])
         threading.Event().wait(0.01)
         return told
 
-    writer.Writer._attempt = told_early  # type: ignore[method-assign] # the fault to be found
+    writer.Writer._run = told_early  # type: ignore[method-assign] # the fault to be found
 
 
 def start(folder: Path, turn: int) -> tuple[int, int]:

@@ -62,11 +62,11 @@ _delivery = values.delivery(_out, id="delivery")
 _envelope = values.envelope(_delivery, _kept, body="body", eb_id="envelope")
 ROWS: dict[str, dict[str, Any]] = {
     "body": {"id": "body", "size": 1, "wrapped": b"key", "sealed": b"bytes", "file": None, "erased_at": None},
-    "message": MESSAGE.write(_out),
-    "delivery": DELIVERY.write(_delivery),
-    "envelope": ENVELOPE.write(_envelope),
-    "attempt": ATTEMPT.write(values.attempt(_envelope)),
-    "item": ITEM.write(values.item(_out, id="item")),
+    "message": values.row(MESSAGE, _out),
+    "delivery": values.row(DELIVERY, _delivery),
+    "envelope": values.row(ENVELOPE, _envelope),
+    "attempt": values.row(ATTEMPT, values.attempt(_envelope)),
+    "item": values.row(ITEM, values.item(_out, id="item")),
     "received": {
         "from_her": 8000301,
         "cpa_id": "cpa-1",
@@ -79,13 +79,14 @@ ROWS: dict[str, dict[str, Any]] = {
         "answer": "body",
         "item_id": "item",
     },
-    "signal": SIGNAL.write(values.signal(_kept, id="signal", body="body")),
-    "statement": STATEMENT.write(
+    "signal": values.row(SIGNAL, values.signal(_kept, id="signal", body="body")),
+    "statement": values.row(
+        STATEMENT,
         KeptStatement(
             evidence="body", certificate="0" * 64, source="crl", fetched_at=NOW, sha256=bytes(32), body="body"
-        )
+        ),
     ),
-    "event": EVENT.write(values.event(EventKind.PARKED)),
+    "event": values.row(EVENT, values.event(EventKind.PARKED)),
     "payload": {
         "message_id": "out",
         "number": 1,
@@ -107,7 +108,7 @@ ROWS: dict[str, dict[str, Any]] = {
         "closed_at": None,
         "told": "[]",
     },
-    "hold": HOLD.write(PartnerHold(her=8000301, at=NOW, actor="kari", why="they restore from backup")),
+    "hold": values.row(HOLD, PartnerHold(her=8000301, at=NOW, actor="kari", why="they restore from backup")),
 }
 # What every further row of a table needs to be another row.
 ANOTHER: dict[str, dict[str, Any]] = {
@@ -290,7 +291,7 @@ def test_every_trigger_refuses_what_it_is_there_for() -> None:
         with closing(_empty()) as db:
             for table in ROWS:
                 _insert(db, table, {})
-            _insert(db, "message", MESSAGE.write(_apprec))
+            _insert(db, "message", values.row(MESSAGE, _apprec))
             db.execute(before)
             with pytest.raises(sqlite3.IntegrityError, match=why):
                 db.execute(statement)
@@ -384,7 +385,7 @@ def test_the_database_knows_the_outcome_that_the_lifecycle_knows() -> None:
         with closing(_empty()) as db:
             for table in ("body", "message", "delivery"):
                 _insert(db, table, {})
-            _insert(db, "message", MESSAGE.write(_apprec))
+            _insert(db, "message", values.row(MESSAGE, _apprec))
             try:
                 db.execute(
                     "UPDATE delivery SET version = version + 1, transport = ?, receipt = ?, outcome = ?,"

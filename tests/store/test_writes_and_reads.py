@@ -1,13 +1,28 @@
 """Every method of the store, by what goes in and what comes out."""
 
 import asyncio
+import sqlite3
+import threading
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
-from broker.lifecycle import ItemStage, Outcome, Receipt, StopPoint, Transport
+from broker.lifecycle import (
+    Event,
+    ItemStage,
+    Outcome,
+    Receipt,
+    State,
+    StopPoint,
+    Transport,
+    advance,
+    allows,
+    first_state,
+)
 from broker.message import Ball, Changes, Code, Delivery, EventKind, Message
 from broker.ports import Delivered, Stale, Store
 from broker.store.faults import Impossible
@@ -98,6 +113,43 @@ async def test_a_failing_closure_undoes_nothing_of_its_group(store: SqliteStore)
     for n, one in enumerate(group):
         found = await store.outbound(OURS, one.messages[0].msg_id)
         assert (found is not None and found.message == one.messages[0]) is (n % 3 != 0)
+
+
+async def _in_one_group(
+    store: SqliteStore, works: Sequence[Callable[[sqlite3.Connection], None]]
+) -> list[BaseException | None]:
+    """Have the writer run these as one group: it is held up until all of them wait."""
+    held, go = threading.Event(), threading.Event()
+
+    def hold(_: sqlite3.Connection) -> None:
+        held.set()
+        go.wait(10)
+
+    async def let_go() -> None:
+        go.set()
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(store._writer.run(hold))
+        await asyncio.to_thread(held.wait, 10)
+        *told, _ = await asyncio.gather(*map(store._writer.run, works), let_go(), return_exceptions=True)
+    return told
+
+
+async def test_a_group_is_run_once_and_again_only_where_one_of_it_fails(store: SqliteStore) -> None:
+    ran: Counter[str] = Counter()
+
+    def noted(name: str, db: sqlite3.Connection) -> None:
+        ran[name] += 1
+        if name == "bad":
+            raise Stale
+
+    good = ["one", "two", "three"]
+    assert await _in_one_group(store, [partial(noted, name) for name in good]) == [None] * 3
+    assert ran == dict.fromkeys(good, 1)
+    ran.clear()
+    told = await _in_one_group(store, [partial(noted, name) for name in ("one", "bad", "two")])
+    assert [type(one) for one in told] == [type(None), Stale, type(None)]
+    assert ran == {"one": 2, "bad": 2, "two": 1}  # the first time it was not come to what stands behind the bad one
 
 
 async def test_a_changed_version_is_stale_and_nothing_of_the_write_stays(store: SqliteStore) -> None:
@@ -328,6 +380,42 @@ async def test_an_outcome_is_unconfirmed_from_the_event_that_told_it_until_it_is
     assert await store.unconfirmed([OURS], through=10**9) == ()
 
 
+async def test_each_of_many_outcomes_in_one_write_is_unconfirmed_from_its_own_event(store: SqliteStore) -> None:
+    taken = [values.taken() for _ in range(20)]
+    for changes in taken:
+        await store.accept(changes)
+    closed = [
+        replace(
+            changes.deliveries[0],
+            state=values.state(Transport.WAITING, Receipt.AWAITED, Outcome.CLOSED),
+            closed_because="handled by telephone",
+        )
+        for changes in taken
+    ]
+    told = [values.about(EventKind.CLOSED, changes.messages[0], changes.deliveries[0]) for changes in taken]
+    await store.record(Changes(events=tuple(told), advanced=tuple(closed)))
+    feed = await store.feed([OURS], after=0, limit=1000)
+    places = {one.event.delivery_id: one.offset for one in feed if one.event.kind is EventKind.CLOSED}
+    assert len(places) == 20
+    for number, delivery in enumerate(closed):
+        found = await store.unconfirmed([OURS], through=places[delivery.id])
+        assert [work.delivery.id for work in found] == [one.id for one in closed[: number + 1]]
+
+
+def test_no_event_opens_again_what_is_settled() -> None:
+    """So an open delivery is advanced without its outcome's columns: it had none before."""
+    waiting = [first_state(receipt_awaited=awaited) for awaited in (True, False)]
+    known: set[State] = set()
+    while waiting:
+        state = waiting.pop()
+        known.add(state)
+        for after in (advance(state, event) for event in Event if allows(state, event)):
+            assert after.outcome is not Outcome.OPEN or state.outcome is Outcome.OPEN
+            if after not in known:
+                waiting.append(after)
+    assert {state.outcome for state in known} == set(Outcome)
+
+
 async def test_an_outcome_that_no_feed_told_cannot_be_confirmed(store: SqliteStore) -> None:
     changes = values.taken()
     await store.accept(changes)
@@ -378,11 +466,15 @@ async def test_a_prefix_that_two_messages_share_names_neither(store: SqliteStore
 
 
 async def test_a_conversation_is_found_whole(store: SqliteStore) -> None:
-    question, answer = values.taken(conversation_id="talk"), values.arrived(conversation_id="talk")
+    # the first message of a conversation gives it its own MsgId
+    question = values.taken(msg_id="talk", conversation_id="talk")
+    answer = values.arrived(conversation_id="talk")
+    more = values.taken(conversation_id="talk")
     await store.accept(question)
     await store.receive(answer)
+    await store.accept(more)
     found = await store.find("talk", hers=[OURS])
-    assert [one.message for one in found] == [question.messages[0], answer.messages[0]]
+    assert [one.message for one in found] == [question.messages[0], answer.messages[0], more.messages[0]]
 
 
 async def test_the_queue_shows_what_a_person_must_see_first_and_nothing_finished(store: SqliteStore) -> None:

@@ -29,6 +29,7 @@ from broker.message import (
     Signal,
     Verdict,
 )
+from broker.store.rows import Table
 
 OURS, OURS_TOO, PARTNER, PARTNER_TOO = 8000201, 8000202, 8000301, 8000302
 NOW = datetime(2026, 3, 2, 9, 30, 0, 123456, tzinfo=UTC)
@@ -41,6 +42,11 @@ _numbers: Iterator[int] = count(1)
 def new_id() -> str:
     """Return an id that no other value has; its first eight characters are its own too."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"value {next(_numbers)}"))
+
+
+def row(table: Table[Any], value: Any) -> dict[str, Any]:
+    """Return the value as it stands in the table, by column."""
+    return dict(zip(table.columns, table.write(value), strict=True))
 
 
 def body(content: bytes = b"<MsgHead/>") -> NewBody:
