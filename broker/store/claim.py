@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from broker.message import Signal, Work
 from broker.ports import Claimed
 from broker.store import queries
 from broker.store.rows import SIGNAL, micros, read_work
@@ -47,10 +48,17 @@ def claim(
     candidates = sorted(found for her in heads for found in _lane(db, her, at, busy.get(her, 0), per_lane))[:limit]
     deliveries = [candidate.id for candidate in candidates if not candidate.signal]
     signals = [candidate.id for candidate in candidates if candidate.signal]
-    db.executemany(queries.LEASE_DELIVERY, ((micros(until), id) for id in deliveries))
-    db.executemany(queries.LEASE_SIGNAL, ((micros(until), id) for id in signals))
-    work = [read_work(row)[0] for row in db.execute(queries.LEASED_WORK, (json.dumps(deliveries),))]
-    return Claimed(work=tuple(work), signals=SIGNAL.all(db.execute(queries.LEASED_SIGNALS, (json.dumps(signals),))))
+    work: tuple[Work, ...] = ()
+    leased: tuple[Signal, ...] = ()
+    if deliveries:
+        ids = json.dumps(deliveries)
+        db.execute(queries.LEASE_DELIVERIES, (micros(until), ids))
+        work = tuple(read_work(row)[0] for row in db.execute(queries.LEASED_WORK, (ids,)))
+    if signals:
+        ids = json.dumps(signals)
+        db.execute(queries.LEASE_SIGNALS, (micros(until), ids))
+        leased = SIGNAL.all(db.execute(queries.LEASED_SIGNALS, (ids,)))
+    return Claimed(work=work, signals=leased)
 
 
 def _lane(db: sqlite3.Connection, her: int, at: int, busy: int, per_lane: int) -> list[_Candidate]:

@@ -1,6 +1,7 @@
 """The SQL of claims and reads. Each reads by an index alone, whatever waits; a test looks at the plans."""
 # ruff: noqa: S608 - what is put together here is column names and other constants of this package
 
+from broker.message import Kind
 from broker.store.rows import (
     ATTEMPT,
     DELIVERY,
@@ -37,8 +38,9 @@ SIGNAL_LANES = _LANES.format(table="signal", lane="to_her")
 READY_DELIVERIES = "SELECT ready, id FROM delivery WHERE receiver_her = ? AND ready <= ? ORDER BY ready LIMIT ?"
 READY_SIGNALS = "SELECT ready, id FROM signal WHERE to_her = ? AND ready <= ? ORDER BY ready LIMIT ?"
 
-LEASE_DELIVERY = "UPDATE delivery SET leased_until = ?, version = version + 1 WHERE id = ?"
-LEASE_SIGNAL = "UPDATE signal SET leased_until = ? WHERE id = ?"
+LEASE_DELIVERIES = """
+UPDATE delivery SET leased_until = ?, version = version + 1 WHERE id IN (SELECT value FROM json_each(?))"""
+LEASE_SIGNALS = "UPDATE signal SET leased_until = ? WHERE id IN (SELECT value FROM json_each(?))"
 
 # What was leased, whole, in the order of the list of ids.
 LEASED_WORK = f"""
@@ -91,7 +93,7 @@ FIND = f"""
 WITH hit (id) AS (
     SELECT id FROM message WHERE id = :id
     UNION SELECT id FROM message WHERE msg_id = :id
-    UNION SELECT id FROM message WHERE conversation_id = :id
+    UNION SELECT id FROM message WHERE conversation_id = :id AND conversation_id <> msg_id
     UNION SELECT message_id FROM delivery WHERE id = :id
     UNION SELECT message_id FROM item WHERE id = :id
     UNION SELECT message_id FROM envelope JOIN delivery ON delivery.id = delivery_id WHERE eb_id = :id
@@ -139,10 +141,13 @@ JOIN received AS r ON r.eb_id = v.eb_id AND r.from_her = v.counterpart
 JOIN statement AS s ON s.evidence = r.evidence
 WHERE v.message_id = :message_id ORDER BY s.fetched_at"""
 
-INBOUND = f"""
-SELECT {RECEIVED_DOCUMENT} FROM message AS m LEFT JOIN item AS i ON i.message_id = m.id
-WHERE m.direction = 'in' AND m.kind = :kind AND m.sender_her = :sender_her AND m.msg_id = :msg_id
+# The kind is no parameter: an index of documents alone would then be chosen, and the query made ready, at every call.
+_INBOUND = """
+SELECT {columns} FROM message AS m LEFT JOIN item AS i ON i.message_id = m.id
+WHERE m.direction = 'in' AND m.kind = '{kind}' AND m.sender_her = :sender_her AND m.msg_id = :msg_id
 ORDER BY m.seq LIMIT 1"""
+INBOUND_DOCUMENT = _INBOUND.format(columns=RECEIVED_DOCUMENT, kind=Kind.DOCUMENT)
+INBOUND_APPREC = _INBOUND.format(columns=RECEIVED_DOCUMENT, kind=Kind.APPREC)
 
 # What came beside a document, in the order of the Manifest.
 PAYLOADS = f"SELECT {PAYLOAD.of('p')} FROM payload AS p WHERE p.message_id = :message_id ORDER BY p.number"

@@ -230,8 +230,8 @@ class SqliteReads(Overview):
     async def inbound(
         self, *, sender_her: int, msg_id: str, kind: Kind = Kind.DOCUMENT
     ) -> tuple[Message, InboxItem | None] | None:
-        key = {"sender_her": sender_her, "msg_id": msg_id, "kind": kind}
-        found = await self._readers.under_key(queries.INBOUND, key)
+        query = queries.INBOUND_DOCUMENT if kind is Kind.DOCUMENT else queries.INBOUND_APPREC
+        found = await self._readers.under_key(query, {"sender_her": sender_her, "msg_id": msg_id})
         return read_received_document(found[0]) if found else None
 
     async def item(self, item_id: str) -> tuple[Message, InboxItem] | None:

@@ -204,7 +204,7 @@ def _backlog(db: sqlite3.Connection, waiting: int) -> None:
     message = values.message(kept)
     delivery = values.delivery(message, transport_due=NOW - timedelta(days=1))
     numbered = f"WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < {waiting})"
-    for table, row in (("message", MESSAGE.write(message)), ("delivery", DELIVERY.write(delivery))):
+    for table, row in (("message", values.row(MESSAGE, message)), ("delivery", values.row(DELIVERY, delivery))):
         own = {"id": f"'{table} ' || i", "msg_id": "'msg ' || i", "message_id": "'message ' || i"}
         shown = ", ".join(own.get(column, f":{column}") for column in row)
         db.execute(f"{numbered} INSERT INTO {table} ({', '.join(row)}) SELECT {shown} FROM n", row)
@@ -293,6 +293,34 @@ def _harmless(step: str) -> bool:
     # an index of nothing but what is asked for may be read from end to end
     own = any(index in step for index in ("delivery_open", "delivery_leased", "delivery_held", "signal_lane"))
     return own or what in _SCANNED or what.startswith(("(", "CONSTANT"))
+
+
+_GIVEN: dict[str, Any] = {
+    **dict.fromkeys(("hers", "closed"), "[8000201]"),
+    **dict.fromkeys(("id", "msg_id", "eb_id", "cpa_id", "client", "item_id", "message_id"), "any"),
+    **dict.fromkeys(("sender_her", "receiver_her", "from_her", "her", "limit", "through", "after"), 1),
+    "kinds": '["inbox.document"]',
+    "kind": "document",
+    "key_sha256": bytes(32),
+    "sha256": bytes(32),
+}
+
+
+@pytest.mark.parametrize("name", sorted(_PLANNED))
+async def test_no_query_is_compiled_again_for_what_it_is_given(store: SqliteStore, name: str) -> None:
+    """A parameter that decides about an index of some rows alone has its query compiled at every call."""
+
+    def compiled(db: sqlite3.Connection) -> list[tuple[int]]:
+        for _ in range(3):
+            db.execute(_PLANNED[name], [1] * _PLANNED[name].count("?") or _GIVEN).fetchall()
+        return db.execute("SELECT max(reprep) FROM sqlite_stmt WHERE sql = ?", (_PLANNED[name],)).fetchall()
+
+    try:
+        assert await store._writer.run(compiled) == [(0,)]
+    except sqlite3.OperationalError as error:
+        if "sqlite_stmt" not in str(error):
+            raise
+        pytest.skip("this SQLite does not count how often it compiles")
 
 
 def test_the_plans_are_looked_at() -> None:
