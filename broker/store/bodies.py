@@ -7,6 +7,7 @@ over from a crash or an erasure, and is swept when the store opens.
 import os
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -18,7 +19,8 @@ from broker.ports import BodyDamaged
 MAX_IN_ROW = 256 * 1024  # bytes; above it a file is several times faster (12 MB: 10 ms against 64)
 SMALL = 64 * 1024  # bytes: to seal or open less takes less time than to hand it to a thread
 KEY_SIZE = 32  # bytes: AES-256
-_NONCE = 12
+NONCE = 12  # bytes
+_DRAW = KEY_SIZE + NONCE + NONCE  # bytes that a body needs: its key, and a nonce for it and for its key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,16 +34,15 @@ class SealedBody:
     file: str | None
 
 
-def encrypt(key: bytes, content: bytes, *, bound_to: str) -> bytes:
-    """Return nonce and AES-256-GCM ciphertext, which opens only under the same `bound_to`."""
-    nonce = os.urandom(_NONCE)
+def encrypt(key: bytes, nonce: bytes, content: bytes, *, bound_to: str) -> bytes:
+    """Return nonce and AES-256-GCM ciphertext, which opens only under the same `bound_to`. No nonce serves twice."""
     return nonce + AESGCM(key).encrypt(nonce, content, bound_to.encode())
 
 
 def decrypt(key: bytes, sealed: bytes, *, bound_to: str) -> bytes:
     """Return the content. Raises BodyDamaged when it does not authenticate."""
     try:
-        return AESGCM(key).decrypt(sealed[:_NONCE], sealed[_NONCE:], bound_to.encode())
+        return AESGCM(key).decrypt(sealed[:NONCE], sealed[NONCE:], bound_to.encode())
     except (InvalidTag, ValueError) as error:  # ValueError: cut shorter than a nonce
         raise BodyDamaged(f"body {bound_to} does not authenticate") from error
 
@@ -55,9 +56,10 @@ class Vault:
     def seal(self, bodies: Sequence[NewBody]) -> tuple[SealedBody, ...]:
         """Encrypt, and put the large ones on disk (fsynced, name and all). Raises OSError, having left nothing."""
         sealed: list[SealedBody] = []
+        drawn = BytesIO(os.urandom(_DRAW * len(bodies)))  # asked for once: it lets go of the interpreter
         try:
             for body in bodies:
-                sealed.append(self._seal(body))  # known one by one, for when the next fails
+                sealed.append(self._seal(body, drawn))  # known one by one, for when the next fails
             if any(body.file for body in sealed):
                 fsync_folder(self._folder)
         except OSError:
@@ -65,9 +67,9 @@ class Vault:
             raise
         return tuple(sealed)
 
-    def _seal(self, body: NewBody) -> SealedBody:
-        key = AESGCM.generate_key(KEY_SIZE * 8)
-        content = encrypt(key, body.content, bound_to=body.id)
+    def _seal(self, body: NewBody, drawn: BytesIO) -> SealedBody:
+        key = drawn.read(KEY_SIZE)
+        content = encrypt(key, drawn.read(NONCE), body.content, bound_to=body.id)
         name = None
         if len(body.content) > MAX_IN_ROW:
             name = os.urandom(16).hex()  # random, for it must say nothing of the body
@@ -75,7 +77,7 @@ class Vault:
         return SealedBody(
             id=body.id,
             size=len(body.content),
-            wrapped=encrypt(self._site_key, key, bound_to=body.id),
+            wrapped=encrypt(self._site_key, drawn.read(NONCE), key, bound_to=body.id),
             sealed=content if name is None else None,
             file=name,
         )

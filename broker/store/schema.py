@@ -10,7 +10,7 @@ from pathlib import Path
 
 from broker.errors import Misconfigured
 from broker.ports import BodyDamaged
-from broker.store.bodies import KEY_SIZE, decrypt, encrypt
+from broker.store.bodies import KEY_SIZE, NONCE, decrypt, encrypt
 
 DATABASE, BODIES, LOCK = "store.sqlite", "bodies", "lock"
 BUSY_TIMEOUT = 5000  # ms; only a foreign program can hold the database
@@ -112,7 +112,7 @@ def check_store_key(db: sqlite3.Connection, site_key: bytes, path: Path, *, make
     row = db.execute("SELECT value FROM meta WHERE name = ?", (_KEY_CHECK,)).fetchone()
     if row is None:
         if make:
-            value = encrypt(site_key, b"", bound_to=_KEY_CHECK)
+            value = encrypt(site_key, os.urandom(NONCE), b"", bound_to=_KEY_CHECK)
             db.execute("INSERT INTO meta (name, value) VALUES (?, ?)", (_KEY_CHECK, value))
         return
     try:
