@@ -36,13 +36,21 @@ class SealedBody:
 
 def encrypt(key: bytes, nonce: bytes, content: bytes, *, bound_to: str) -> bytes:
     """Return nonce and AES-256-GCM ciphertext, which opens only under the same `bound_to`. No nonce serves twice."""
-    return nonce + AESGCM(key).encrypt(nonce, content, bound_to.encode())
+    return _encrypt(AESGCM(key), nonce, content, bound_to)
 
 
 def decrypt(key: bytes, sealed: bytes, *, bound_to: str) -> bytes:
     """Return the content. Raises BodyDamaged when it does not authenticate."""
+    return _decrypt(AESGCM(key), sealed, bound_to)
+
+
+def _encrypt(cipher: AESGCM, nonce: bytes, content: bytes, bound_to: str) -> bytes:
+    return nonce + cipher.encrypt(nonce, content, bound_to.encode())
+
+
+def _decrypt(cipher: AESGCM, sealed: bytes, bound_to: str) -> bytes:
     try:
-        return AESGCM(key).decrypt(sealed[:NONCE], sealed[NONCE:], bound_to.encode())
+        return cipher.decrypt(sealed[:NONCE], sealed[NONCE:], bound_to.encode())
     except (InvalidTag, ValueError) as error:  # ValueError: cut shorter than a nonce
         raise BodyDamaged(f"body {bound_to} does not authenticate") from error
 
@@ -51,7 +59,7 @@ class Vault:
     """Seals and opens bodies. Blocking; its methods may be called from any thread."""
 
     def __init__(self, folder: Path, site_key: bytes) -> None:
-        self._folder, self._site_key = folder, site_key
+        self._folder, self._wrapping = folder, AESGCM(site_key)  # to make it costs as much as a body
 
     def seal(self, bodies: Sequence[NewBody]) -> tuple[SealedBody, ...]:
         """Encrypt, and put the large ones on disk (fsynced, name and all). Raises OSError, having left nothing."""
@@ -77,14 +85,14 @@ class Vault:
         return SealedBody(
             id=body.id,
             size=len(body.content),
-            wrapped=encrypt(self._site_key, drawn.read(NONCE), key, bound_to=body.id),
+            wrapped=_encrypt(self._wrapping, drawn.read(NONCE), key, body.id),
             sealed=content if name is None else None,
             file=name,
         )
 
     def open(self, body: str, *, wrapped: bytes, sealed: bytes | None, file: str | None) -> bytes:
         """Return the content of the body `body`. Raises BodyDamaged, or FileNotFoundError where its file is gone."""
-        key = decrypt(self._site_key, wrapped, bound_to=body)
+        key = _decrypt(self._wrapping, wrapped, body)
         if file is not None:
             try:
                 sealed = (self._folder / file).read_bytes()
