@@ -25,8 +25,8 @@ def _written() -> list[tuple[str, ast.Call]]:
     for name, call in _calls(TELEMETRY):
         if name == "_emit":
             found.append((ast.unparse(call.args[1]), call))
-        if name == "_log.warning":
-            found.append((ast.unparse(call.args[0]), call))
+        if name == "_write" and isinstance(call.args[1], ast.Constant):
+            found.append((ast.unparse(call.args[1]), call))
     return found
 
 
@@ -44,6 +44,9 @@ def test_a_line_carries_only_the_fields_that_the_list_gives_it() -> None:
     for event, call in _written():
         line = STORY[EventKind.ACCEPTED] if event == "event.kind" else LINES[event.strip("'\"")]
         named = {keyword.arg for keyword in call.keywords if keyword.arg is not None}
+        for fields in call.args[2:]:
+            assert isinstance(fields, ast.Dict)
+            named |= {ast.literal_eval(key) for key in fields.keys if key is not None}
         assert named <= line.fields, event
         if isinstance(call.args[0], ast.Constant) and len(call.args) > 1:
             assert call.args[0].value in line.levels, event

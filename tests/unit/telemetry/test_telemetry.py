@@ -3,8 +3,9 @@
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from broker import telemetry
 from broker.errors import NotTrusted, StoreBusy
 from broker.folding import Folds
 from broker.logbook import KEYS
+from broker.lookup.clock import SystemClock
 from broker.message import Attempt, EventKind, NewEvent
 from broker.scrubbing import MAX_VALUE, scrub
 from tests.unit.web.values import NOW, OURS, THEIRS, delivery
@@ -121,6 +123,31 @@ def test_a_secret_that_slips_into_a_field_is_blanked(secret: str, lines: io.Stri
     assert "canary" not in text
     assert "12345" not in text
     assert "[" in _read(lines)[0]["why"]
+
+
+def test_a_secret_is_blanked_each_time_and_what_is_clean_stays_as_it_is_each_time() -> None:
+    for secret in CANARIES.values():
+        assert scrub(secret) == scrub(secret) != secret
+    long = "clean words " * 40
+    assert scrub(long) == scrub(long) == long[: MAX_VALUE - 1] + "…"
+    for number in range(3000):  # more than are remembered
+        assert scrub(f"Epj no. {number}") == scrub(f"Epj no. {number}") == f"Epj no. {number}"
+
+
+def test_each_kind_of_value_stands_in_its_line_as_json(lines: io.StringIO) -> None:
+    telemetry._emit("info", "x", why='"\\ ø', count=-1, ms=0.5, item=True, codes=("E35", None, 1, ["a"]), at=[""] * 30)
+    (line,) = _read(lines)
+    assert (line["why"], line["count"], line["ms"], line["item"]) == ('"\\ ø', -1, 0.5, True)
+    assert line["codes"] == ["E35", None, 1, ["a"]]
+    assert line["at"] == [""] * 20
+
+
+def test_a_line_tells_the_time_in_utc_with_microseconds(lines: io.StringIO) -> None:
+    before = SystemClock().now()
+    telemetry.stopped()
+    ts = _read(lines)[0]["ts"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", ts)
+    assert before <= datetime.fromisoformat(ts) <= SystemClock().now()
 
 
 def test_our_own_ids_and_addresses_are_left_alone() -> None:
