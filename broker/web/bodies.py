@@ -1,12 +1,12 @@
 """What a request may bring, and for how long: types, sizes, coding, pace, and memory for all requests together."""
 
 import asyncio
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Final
+from itertools import chain
+from typing import Final, Self
 
-from aiohttp import ClientPayloadError, hdrs, web
+from aiohttp import ClientPayloadError, StreamReader, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from broker import telemetry
@@ -40,14 +40,9 @@ class Room:
         """Return how many bytes are held now."""
         return self._taken
 
-    @contextmanager
-    def share(self) -> Iterator["Share"]:
-        """Give a request its share, and take all of it back in the end."""
-        share = Share(self)
-        try:
-            yield share
-        finally:
-            self.take(-share.held)
+    def share(self) -> "Share":
+        """Return the share of one request."""
+        return Share(self)
 
     def take(self, count: int) -> None:
         """Hold `count` bytes more (or less). Raises Stop (503) when there is no room; nothing is held then."""
@@ -64,10 +59,16 @@ class Room:
 
 
 class Share:
-    """What one request holds of the room."""
+    """What one request holds of the room; all of it is given back in the end."""
 
     def __init__(self, room: Room) -> None:
         self._room, self.held = room, 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._room.take(-self.held)
 
     def grow(self, count: int) -> None:
         """Hold `count` bytes more. Raises Stop (503) when there is no room."""
@@ -86,8 +87,7 @@ async def read_body(
     if request.content_length is not None and request.content_length > limit:
         raise _too_large(limit)
     try:
-        async with asyncio.timeout(pace.whole):
-            body = await _pieces(request, share, limit, pace)
+        body = await _pieces(request.content, share, limit, pace)
     except TimeoutError:
         raise stop(
             408,
@@ -103,25 +103,27 @@ async def read_body(
     return content_type, body
 
 
-async def _pieces(request: web.Request, share: Share, limit: int, pace: Pace) -> bytes:
+async def _pieces(content: StreamReader, share: Share, limit: int, pace: Pace) -> bytes:
     pieces: list[bytes] = []
     clock = asyncio.get_running_loop().time
     began = clock()
-    while True:
-        by_now = began + pace.idle + share.held / pace.slowest
-        async with asyncio.timeout_at(min(clock() + pace.idle, by_now)):
-            piece = await request.content.readany()
-        if not piece:
-            return b"".join(pieces)
-        share.grow(len(piece))
-        if share.held > limit:
-            raise _too_large(limit)
-        pieces.append(piece)
+    async with asyncio.timeout(None) as patience:
+        while True:
+            if not content.is_eof():  # else all of it is here, and nothing is waited for
+                by_now = began + min(pace.idle + share.held / pace.slowest, pace.whole)
+                patience.reschedule(min(clock() + pace.idle, by_now))
+            piece = await content.readany()
+            share.grow(len(piece))
+            if share.held > limit:
+                raise _too_large(limit)
+            pieces.append(piece)
+            if content.at_eof():
+                return b"".join(pieces)
 
 
 def check_headers(request: web.Request) -> None:
     """Raises Stop (431) where all headers together are larger than we read."""
-    size = len(request.raw_path) + sum(len(name) + len(value) + 4 for name, value in request.raw_headers)
+    size = len(request.raw_path) + 4 * len(request.raw_headers) + sum(map(len, chain(*request.raw_headers)))
     if size > MAX_HEADERS:
         raise stop(
             431,

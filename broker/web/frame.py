@@ -6,6 +6,7 @@ from typing import Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
+from multidict import CIMultiDict
 
 from broker import telemetry
 from broker.message import Client
@@ -17,6 +18,7 @@ SHARE: Final = web.RequestKey("share", Share)
 REQUEST_ID: Final = web.RequestKey("request_id", str)
 CLIENT: Final = web.RequestKey("client", Client)
 
+_ALWAYS: Final = CIMultiDict({"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Server": "digihelse"})
 _CLOSING: Final = frozenset({400, 408, 413, 415, 431})  # a body may still be coming that nobody will read
 
 
@@ -78,9 +80,7 @@ class Frame:
 
 def dress(response: web.StreamResponse) -> None:
     """Set what every answer carries: nothing is kept on its way, and nothing tells what we are made of."""
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Server"] = "digihelse"
+    response.headers.update(_ALWAYS)
 
 
 def _route(request: web.Request) -> str:

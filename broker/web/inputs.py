@@ -17,6 +17,8 @@ PAGE: Final = 100  # events or items, where the client does not say
 MOST: Final = 1000
 LONGEST_WAIT: Final = 60  # seconds that an answer is waited for; proxies often end a silent connection after these
 WAIT: Final = "PT(?:[0-9]|[1-5][0-9]|60)S|[0-9]|[1-5][0-9]|60"
+_WAIT: Final = re.compile(WAIT)
+_NUMBER: Final = re.compile("[0-9]{1,19}")
 _KEY: Final = re.compile("[\x21-\x7e]{1,255}")
 _OFFSETS: Final = 2**63 - 1  # what the store can count to
 
@@ -74,7 +76,7 @@ def idempotency_key(request: web.Request) -> str | None:
 def wait(request: web.Request) -> float:
     """Return `wait` in seconds, 0..60: 30 or PT30S; 0 (answer at once) where it is not given. Raises Stop (400)."""
     text = request.query.get("wait", "0")
-    if not re.fullmatch(WAIT, text):
+    if not _WAIT.fullmatch(text):
         raise _bad(
             "wait",
             f"hele sekunder fra 0 til {LONGEST_WAIT}, for eksempel PT30S eller 30",
@@ -162,7 +164,7 @@ def _number(request: web.Request, name: str, *, at_least: int, at_most: int, def
     text = request.query.get(name)
     if text is None:
         return default
-    if re.fullmatch(r"[0-9]{1,19}", text) and at_least <= int(text) <= at_most:
+    if _NUMBER.fullmatch(text) and at_least <= int(text) <= at_most:
         return int(text)
     raise _bad(name, f"et heltall, {at_least} til {at_most}", f"a whole number, {at_least} to {at_most}")
 

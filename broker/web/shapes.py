@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # slow to load, and the command line shows neither
 
 Json = dict[str, Any]
 
+_JSON: Final = json.JSONEncoder(ensure_ascii=False)
 _STEERING: Final = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 
 TRANSPORT_STATES: Final = {
@@ -237,12 +238,15 @@ def written(said: Json) -> bytes:
     """Return JSON in UTF-8, readable to people. A receiver's free text may hold anything: what would steer a terminal,
     break a line or turn it about stands there as an escape, which means the same.
     """
-    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(said, ensure_ascii=False)).encode()
+    text = _JSON.encode(said)
+    if not text.isascii() or "\x7f" in text:
+        text = _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return text.encode()
 
 
 def instant(at: datetime) -> str:
     """Return RFC 3339 in UTC, with milliseconds."""
-    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def outgoing(of: Message) -> bool:
