@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from hashlib import sha256
 from ipaddress import ip_address
 from typing import Final
@@ -23,9 +24,11 @@ from broker.ports import TransportReply
 MAX_REPLY: Final = 52 * 1024 * 1024  # the limit of an envelope; design.md, decision 17
 PER_ORIGIN: Final = 8  # connections to one partner; a slow one takes no more than these
 _CHUNK: Final = 64 * 1024
+_ENDPOINTS: Final = 1000  # of partners: read once
 _KEEP_ALIVE: Final = 4.0  # seconds; shorter than any peer's, so that a POST seldom meets a connection just closed
 
 
+@lru_cache(maxsize=_ENDPOINTS)
 def loopback_only(endpoint: str) -> bool:
     """Say whether plain http may go to `endpoint`: only to this machine."""
     host = URL(endpoint).host or ""
@@ -81,7 +84,11 @@ class HttpsCarrier:
             async with (
                 asyncio.timeout(timeout.total_seconds()),
                 self._session.post(
-                    url, data=copy, headers=headers, allow_redirects=False, ssl=self._tls(endpoint)
+                    url,
+                    data=aiohttp.AsyncIterablePayload(copy),
+                    headers=headers,
+                    allow_redirects=False,
+                    ssl=self._tls(endpoint),
                 ) as response,
             ):
                 received = await self._read(response)
@@ -95,12 +102,8 @@ class HttpsCarrier:
             raise _failure(error, copy.whole) from None  # the cause would quote the address with its path
 
     def _address(self, endpoint: str) -> URL:
-        try:
-            url = URL(endpoint)
-            usable = url.scheme in ("http", "https") and bool(url.host)
-        except ValueError:
-            usable = False
-        if not usable:
+        url = _url(endpoint)
+        if url is None:
             raise TransportFailed("the endpoint is no http(s) address", error_id="MB-2008", maybe_read=False)
         if url.scheme == "http" and not self._allow_plain(endpoint):
             raise TransportFailed("plain http is not allowed for this endpoint", error_id="MB-3217", maybe_read=False)
@@ -108,7 +111,7 @@ class HttpsCarrier:
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         received = bytearray()
-        async for chunk in response.content.iter_chunked(_CHUNK):
+        while chunk := await response.content.readany():
             received += chunk[: self._max_reply - len(received)]
             if len(received) >= self._max_reply:
                 response.close()  # the rest is of no use, and the connection is not to be used again
@@ -153,6 +156,16 @@ async def https_carrier(
         yield HttpsCarrier(session, tls, allow_plain, max_reply)
 
 
+@lru_cache(maxsize=_ENDPOINTS)
+def _url(endpoint: str) -> URL | None:
+    """Return an http(s) address, or None where it is none."""
+    try:
+        url = URL(endpoint)
+        return url if url.scheme in ("http", "https") and url.host else None
+    except ValueError:
+        return None
+
+
 def _failure(error: Exception, whole: bool) -> TransportFailed:
     """The words of the error are left out: they may quote what the peer sent."""
     if _ours_refused(error):
@@ -173,6 +186,7 @@ def _failure(error: Exception, whole: bool) -> TransportFailed:
     return TransportFailed("no connection, or one that ended too soon", error_id="MB-3202", maybe_read=False)
 
 
+@lru_cache(maxsize=100)  # most answers of a second come with the same words
 def _date(said: str) -> datetime | None:
     """Return an HTTP Date (RFC 9110, 5.6.7), or None where it is none."""
     try:
