@@ -68,7 +68,8 @@ class Share:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self._room.take(-self.held)
+        if self.held:
+            self._room.take(-self.held)
 
     def grow(self, count: int) -> None:
         """Hold `count` bytes more. Raises Stop (503) when there is no room."""
@@ -84,7 +85,8 @@ async def read_body(
     Raises Stop: 400 (broken or doubtful framing), 408 (too slow), 413, 415, 503 (no room).
     """
     content_type = _content_type(request, types)
-    if request.content_length is not None and request.content_length > limit:
+    length = request.content_length
+    if length is not None and length > limit:
         raise _too_large(limit)
     try:
         body = await _pieces(request.content, share, limit, pace)
@@ -98,7 +100,7 @@ async def read_body(
         ) from None
     except (HttpProcessingError, ClientPayloadError, web.RequestPayloadError, ConnectionError):
         raise _broken() from None  # the cause may quote the bytes
-    if request.content_length is not None and len(body) != request.content_length:
+    if length is not None and len(body) != length:
         raise _broken()
     return content_type, body
 
@@ -107,18 +109,19 @@ async def _pieces(content: StreamReader, share: Share, limit: int, pace: Pace) -
     pieces: list[bytes] = []
     clock = asyncio.get_running_loop().time
     began = clock()
-    async with asyncio.timeout(None) as patience:
-        while True:
-            if not content.is_eof():  # else all of it is here, and nothing is waited for
-                by_now = began + min(pace.idle + share.held / pace.slowest, pace.whole)
-                patience.reschedule(min(clock() + pace.idle, by_now))
-            piece = await content.readany()
-            share.grow(len(piece))
-            if share.held > limit:
-                raise _too_large(limit)
-            pieces.append(piece)
-            if content.at_eof():
-                return b"".join(pieces)
+    while True:
+        if content.is_eof():  # all of it is here, and nothing is waited for
+            piece = content.read_nowait()
+        else:
+            by_now = began + min(pace.idle + share.held / pace.slowest, pace.whole)
+            async with asyncio.timeout_at(min(clock() + pace.idle, by_now)):
+                piece = await content.readany()
+        share.grow(len(piece))
+        if share.held > limit:
+            raise _too_large(limit)
+        pieces.append(piece)
+        if content.at_eof():
+            return b"".join(pieces)
 
 
 def check_headers(request: web.Request) -> None:
