@@ -247,7 +247,7 @@ async def _opened(came: Came, verified: Verified | None, path: tuple[Certificate
     # By our time of receipt: whoever stole a key chooses the Timestamp.
     said = await doors.revocation.require_good(path, came.at) if path else ()
     key = doors.keys.signing(came.to_her, came.at)
-    opened, answer = await doors.cpu(_look_into, came, verified, key, doors)
+    opened, answer = await doors.work(came.size, _look_into, came, verified, key, doors)
     received = ReceivedEnvelope(
         from_her=came.from_her,
         cpa_id=came.agreement.cpa_id,

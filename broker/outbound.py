@@ -155,7 +155,8 @@ async def seal(work: Work, doors: Doors) -> Work | None:
         return await _record(work, _hold(causes.BODY_DAMAGED, doors), doors)
     except KeyError:  # an AppRec that was asked for again, after its time
         return await _record(work, _hold(causes.BODY_ERASED, doors), doors)
-    envelope, body = await doors.cpu(
+    envelope, body = await doors.work(
+        len(document),
         _seal,
         work,
         way,

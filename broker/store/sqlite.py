@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 RESERVE = 64 * 1024 * 1024  # bytes kept free for what partners send and for outcomes, when nothing new is taken
 _LOOK_AGAIN = 1.0  # seconds between two looks at the free space
+_FEW = 20  # events of a write whose statements take a millisecond or two
+_QUICK = 0.001  # seconds for a claim; it takes longer where many hundred counterparts wait
 
 # Erase the keys, and the bytes that stand in rows; return the files.
 _ERASE = """
@@ -77,6 +79,7 @@ class SqliteStore(SqliteReads):
         self._told = told
         self._folder, self._lock, self._db, self._writer, self._reserve = folder, lock, db, writer, reserve
         self._looked_at, self._room = float("-inf"), True
+        self._claims_are_quick = True
 
     async def close(self) -> None:
         """Write what waits, then end all threads and free the lock. May be called twice."""
@@ -110,18 +113,16 @@ class SqliteStore(SqliteReads):
         busy: Mapping[int, int],
         closed: Collection[int],
     ) -> Claimed:
-        return await self._timed(
-            "claim",
-            partial(
-                claim.claim,
-                now=now,
-                until=until,
-                limit=limit,
-                per_lane=per_lane,
-                busy=dict(busy),  # as they are now: the caller's may change before the writer comes to it
-                closed=frozenset(closed),
-            ),
-        )
+        busy = dict(busy)  # as they are now: the caller's may change before the writer comes to it
+        closed = frozenset(closed)
+
+        def work(db: sqlite3.Connection) -> Claimed:
+            began = time.monotonic()
+            claimed = claim.claim(db, now=now, until=until, limit=limit, per_lane=per_lane, busy=busy, closed=closed)
+            self._claims_are_quick = time.monotonic() - began < _QUICK
+            return claimed
+
+        return await self._timed("claim", work, small=self._claims_are_quick)
 
     async def erase(self, *, bodies: Sequence[tuple[str, NewEvent]], now: datetime) -> tuple[NewEvent, ...]:
         def work(db: sqlite3.Connection) -> list[tuple[str | None, NewEvent]]:
@@ -154,11 +155,11 @@ class SqliteStore(SqliteReads):
             bodies.append(NewBody(id=answer, content=changes.received.answer.body))
         sealed: tuple[SealedBody, ...]
         if sum(len(body.content) for body in bodies) <= SMALL:
-            sealed = self._vault.seal(bodies)
+            sealed, small = self._vault.seal(bodies), len(changes.events) <= _FEW
         else:
-            sealed = await self._files(self._vault.seal, bodies)
+            sealed, small = await self._files(self._vault.seal, bodies), False
         try:
-            await self._timed("changes", partial(apply, changes=changes, bodies=sealed, answer=answer))
+            await self._timed("changes", partial(apply, changes=changes, bodies=sealed, answer=answer), small=small)
         except StoreBroken:
             raise  # nobody knows whether a row names the files
         except Exception:
@@ -166,13 +167,15 @@ class SqliteStore(SqliteReads):
             raise
         self._told(changes.events)
 
-    async def _timed(self, write: "Write", work: Callable[[sqlite3.Connection], _R], *, scrub: bool = False) -> _R:
+    async def _timed(
+        self, write: "Write", work: Callable[[sqlite3.Connection], _R], *, scrub: bool = False, small: bool = True
+    ) -> _R:
         """Have the writer do it, and count how long that took."""
         from broker.telemetry import written  # slow to load, and a store that is only read counts nothing
 
         began = time.monotonic()
         try:
-            return await self._writer.run(work, scrub=scrub)
+            return await self._writer.run(work, scrub=scrub, small=small)
         finally:
             written(write, seconds=time.monotonic() - began)
 

@@ -1,30 +1,36 @@
-"""The one thread that writes: what shares a commit, and when each is told.
+"""The one that writes: what shares a commit, where its statements run, and when each is told.
 
-Closures from the event loop are drained in groups and committed with one fsync. Where one of a group fails, all of it
-is undone and done again, each under a savepoint of its own; to set them from the start costs as much as a statement
-each, and nearly all groups are whole. Nobody is told of success before the COMMIT has returned. All checkpoints are
-made here too: one checkpointing connection avoids the WAL-reset fault of SQLite 3.7.0 to 3.51.2, and an error of a
-checkpoint made explicitly is seen, where one of an automatic checkpoint is not.
+Closures that wait are a group: one transaction, one fsync. The statements of small ones run on the event loop; COMMIT,
+which waits for the disk, is the thread's. (Each statement lets go of the interpreter's lock and takes it back: in a
+thread of its own a write stood in line for it a hundred times, beside a busy loop longer than for the disk.) Whatever
+is large, or fails, the thread does from the beginning, each closure under a savepoint of its own. The connection is
+always in one hand: the loop's, or with a `_Turn` the thread's.
+
+Nobody is told of success before the COMMIT has returned. All checkpoints are made by the thread too: one checkpointing
+connection avoids the WAL-reset fault of SQLite 3.7.0 to 3.51.2, and an error of a checkpoint made explicitly is seen,
+where one of an automatic checkpoint is not.
 """
 
 import asyncio
-import contextlib
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from queue import SimpleQueue
+from typing import Any, ParamSpec, TypeVar
 
 from broker.ports import Stale
 from broker.store.faults import Fate, Impossible, broken, busy, fate, stopping
 from broker.store.schema import BUSY_TIMEOUT
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
-GROUP = 200  # closures in one commit; measured: more wins nothing
+GROUP = 32  # closures in one commit: so many keep the event loop for 10 ms at most
 WAL_LIMIT = 16 * 1024 * 1024  # bytes of log before a checkpoint; a restart reads at most this much again
 TIGHT_WAL = 1024 * 1024  # bytes of log that are worth a checkpoint when the disk has no room to spare
 CHECKPOINT_WAIT = 100  # ms that a reader may hold up a checkpoint, and all who write with it
@@ -34,11 +40,12 @@ SCRUB_AGAIN = 1.0  # seconds until that is tried again
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One closure, and who waits for it. `scrub`: tell only after the log has been truncated."""
+    """One closure, and who waits for it."""
 
     work: Callable[[sqlite3.Connection], Any]
     future: asyncio.Future[Any]
-    scrub: bool
+    scrub: bool  # tell only after the log has been truncated
+    small: bool  # to be run on the event loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,36 +57,52 @@ class Told:
     error: Exception | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """The connection, handed to the thread: with a group whose statements have run, or (None) have yet to run."""
+
+    group: Sequence[Job]
+    told: list[Told] | None
+
+
 class Writer:
     """Owns the writing connection from `start` to `stop`."""
 
     def __init__(self, db: sqlite3.Connection, *, wal: Path, on_broken: Callable[[BaseException], None]) -> None:
         self._db, self._wal, self._on_broken = db, wal, on_broken
-        self._queue: SimpleQueue[Job | None] = SimpleQueue()
+        self._jobs: deque[Job] = deque()
+        self._turns: SimpleQueue[_Turn | None] = SimpleQueue()
         self._loop = asyncio.get_running_loop()
+        self._idle = asyncio.Event()  # cleared from the first job on until the thread has given the connection back
+        self._idle.set()
         self._thread = threading.Thread(target=self._serve, name="store writer", daemon=True)
         self._broken: BaseException | None = None
         self._stopping = False
         self._checkpoint_at = WAL_LIMIT
         self._tight = False  # the disk has no room to spare, and the log may hold many copies of a page
-        self._scrub_at: float | None = None  # set while an erased key may still stand in the log
+        self._scrub_at: float | None = None  # the thread's: set while an erased key may still stand in the log
+        self._timer: asyncio.TimerHandle | None = None  # the loop's: for then
 
     def start(self) -> None:
         """Start the thread."""
+        self._wait_for_locks(0)  # on the event loop nothing is waited for
         self._thread.start()
 
-    async def run(self, work: Callable[[sqlite3.Connection], T], *, scrub: bool = False) -> T:
+    async def run(self, work: Callable[[sqlite3.Connection], T], *, scrub: bool = False, small: bool = True) -> T:
         """Return what `work` returns, once it is committed and fsynced. `work` must bear to be run again.
 
-        Raises Stale (a unique key is taken), Impossible (a rule of the schema), StoreBusy, StoreBroken, or what
-        `work` raised; in all these cases but StoreBroken nothing was written.
+        `small`: it takes a fraction of a millisecond. Raises Stale (a unique key is taken), Impossible (a rule of the
+        schema), StoreBusy, StoreBroken, or what `work` raised; in all these cases but StoreBroken nothing was written.
         """
         if self._broken is not None:
             raise broken(self._broken)
         if self._stopping:
             raise stopping()
         future: asyncio.Future[T] = self._loop.create_future()
-        self._queue.put(Job(work, future, scrub))
+        self._jobs.append(Job(work, future, scrub, small))
+        if self._idle.is_set():
+            self._idle.clear()
+            self._loop.call_soon(self._begin)  # whoever comes in this turn of the loop shares the commit
         return await future
 
     @property
@@ -99,58 +122,100 @@ class Writer:
         """Write what waits, and end the thread."""
         if not self._stopping:
             self._stopping = True
-            self._queue.put(None)
+            await self._idle.wait()
+            self._turns.put(None)
             await asyncio.to_thread(self._thread.join)
+
+    # --- in the event loop ---
+
+    def _begin(self) -> None:
+        """Hand the thread the next group; if it is small, its statements have run."""
+        if self._broken is not None:
+            return
+        group = [self._jobs.popleft() for _ in range(min(GROUP, len(self._jobs)))]
+        small = all(job.small and not job.scrub for job in group)
+        self._turns.put(_Turn(group, self._run(group) if small else None))
+
+    def _back(self, told: Sequence[Told], scrub_again: bool) -> None:
+        """The thread has done with the connection."""
+        _resolve(told)
+        if scrub_again and self._timer is None:
+            self._timer = self._loop.call_later(SCRUB_AGAIN, self._again)
+        if self._jobs:
+            self._loop.call_soon(self._begin)  # after those who were told: what they write next shares the commit
+        else:
+            self._idle.set()
+
+    def _again(self) -> None:
+        """Have the log truncated, where an erased key may still stand in it; a thread at work does it by itself."""
+        self._timer = None
+        if self._idle.is_set() and not self._stopping and self._broken is None:
+            self._idle.clear()
+            self._turns.put(_Turn((), None))
+
+    def _run(self, group: Sequence[Job]) -> list[Told] | None:
+        """Run the closures in a transaction that stays open; or return None, for the thread to find out what is wrong.
+
+        To have them run once more is what `work` must bear.
+        """
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            return [Told(job, result=job.work(self._db)) for job in group]
+        except Exception:  # the closure's own refusal, such as Stale, among them
+            return None
+
+    def _end(self, error: BaseException, group: Sequence[Job]) -> None:
+        """Take nothing more: first the process is told, then `group` and all who wait."""
+        if self._broken is None:
+            self._broken = error
+            self._on_broken(error)
+        jobs = [*group, *self._jobs]
+        self._jobs.clear()
+        self._idle.set()
+        _resolve([Told(job, error=broken(error)) for job in jobs])
 
     # --- in the thread ---
 
     def _serve(self) -> None:
-        going = True
-        while going:
-            group, going = self._next_group()
+        while (turn := self._turns.get()) is not None:
             try:
-                told = self._commit(group) if group else []
-                if any(job.scrub for job in group):
-                    self._checkpoint(wait=SCRUB_WAIT)
-                    self._scrub_at = time.monotonic() + SCRUB_AGAIN if self._log_size() else None
-                self._tell(told)
-                if self._scrub_at is not None and time.monotonic() >= self._scrub_at:
-                    self._checkpoint(wait=0)
-                    self._scrub_at = time.monotonic() + SCRUB_AGAIN if self._log_size() else None
-                elif self._log_size() >= (TIGHT_WAL if self._tight else self._checkpoint_at):
-                    self._checkpoint(wait=CHECKPOINT_WAIT)
+                told = self._commit(turn.group, turn.told) if turn.group else []
+                if any(job.scrub for job in turn.group):
+                    self._scrub(wait=SCRUB_WAIT)
+                if self._wants_checkpoint():
+                    self._call(_resolve, told)
+                    self._make_checkpoint()
+                    told = []
                 self._tight = False
+                self._call(self._back, told, self._scrub_at is not None)
             except Exception as error:  # whatever it is, nobody must wait for ever
-                self._give_up(error, group)
+                self._call(self._end, error, turn.group)
                 return
         if self._broken is None:
             try:
                 self._checkpoint(wait=CHECKPOINT_WAIT)
             except Exception as error:  # the log stays, and is whole
-                self._give_up(error, [])
+                self._call(self._end, error, ())
 
-    def _next_group(self) -> tuple[list[Job], bool]:
-        """Return the jobs that wait (at least one, unless stopping or a scrub is due) and whether to go on."""
-        group: list[Job] = []
-        with contextlib.suppress(Empty):
-            job = self._queue.get(timeout=None if self._scrub_at is None else SCRUB_AGAIN)
-            while job is not None:
-                group.append(job)
-                if len(group) == GROUP:
-                    return group, True
-                job = self._queue.get_nowait()
-            return group, False
-        return group, True
+    def _call(self, told: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> None:
+        self._loop.call_soon_threadsafe(partial(told, *args, **kwargs))
 
-    def _commit(self, group: Sequence[Job]) -> list[Told]:
-        """Run and commit the group. Raises what makes the store BROKEN."""
+    def _wants_checkpoint(self) -> bool:
+        if self._scrub_at is not None:
+            return time.monotonic() >= self._scrub_at
+        return self._log_size() >= (TIGHT_WAL if self._tight else self._checkpoint_at)
+
+    def _make_checkpoint(self) -> None:
+        if self._scrub_at is not None:
+            self._scrub(wait=0)
+        else:
+            self._checkpoint(wait=CHECKPOINT_WAIT)
+
+    def _commit(self, group: Sequence[Job], told: list[Told] | None = None) -> list[Told]:
+        """Commit what was run, or run it and commit it. Raises what makes the store BROKEN."""
         try:
-            self._db.execute("BEGIN IMMEDIATE")
-            told = self._run(group)
             if told is None:
-                self._db.execute("ROLLBACK")
-                self._db.execute("BEGIN IMMEDIATE")
-                told = [self._run_apart(job) for job in group]
+                told = self._run_apart(group)
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             if self._db.in_transaction:
@@ -164,18 +229,18 @@ class Writer:
             raise
         return told
 
-    def _run(self, group: Sequence[Job]) -> list[Told] | None:
-        """Run the closures, and return None where one failed for a reason of its own."""
+    def _run_apart(self, group: Sequence[Job]) -> list[Told]:
+        """Run the closures, each under its own savepoint: the failure of one undoes nothing of the others."""
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")  # of what failed on the event loop
+        self._wait_for_locks(BUSY_TIMEOUT)
         try:
-            return [Told(job, result=job.work(self._db)) for job in group]
-        except sqlite3.Error as error:
-            _job_error(error)
-        except Exception:  # the closure's own refusal, such as Stale
-            return None
-        return None
+            self._db.execute("BEGIN IMMEDIATE")
+        finally:
+            self._wait_for_locks(0)
+        return [self._attempt(job) for job in group]
 
-    def _run_apart(self, job: Job) -> Told:
-        """Run one closure under its own savepoint: the failure of one undoes nothing of the others."""
+    def _attempt(self, job: Job) -> Told:
         self._db.execute("SAVEPOINT job")
         try:
             told = Told(job, result=job.work(self._db))
@@ -188,16 +253,21 @@ class Writer:
         self._db.execute("RELEASE job")
         return told
 
+    def _scrub(self, *, wait: int) -> None:
+        """Truncate the log; where a reader is in the way for `wait` ms, again a little later."""
+        self._checkpoint(wait=wait)
+        self._scrub_at = time.monotonic() + SCRUB_AGAIN if self._log_size() else None
+
     def _checkpoint(self, *, wait: int) -> None:
         """Copy the log into the database and truncate it; a reader that is in the way for `wait` ms leaves it long."""
-        self._db.execute(f"PRAGMA busy_timeout = {wait}")
+        self._wait_for_locks(wait)
         try:
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except sqlite3.Error as error:
             if fate(error) is not Fate.FULL:  # a full disk leaves the log as it is, and whole
                 raise
         finally:
-            self._db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
+            self._wait_for_locks(0)
         self._checkpoint_at = self._log_size() + WAL_LIMIT
 
     def _log_size(self) -> int:
@@ -206,25 +276,8 @@ class Writer:
         except FileNotFoundError:
             return 0
 
-    def _give_up(self, error: Exception, group: Sequence[Job]) -> None:
-        self._loop.call_soon_threadsafe(self._end, error, group)
-
-    def _tell(self, told: Sequence[Told]) -> None:
-        if told:
-            self._loop.call_soon_threadsafe(_resolve, told)
-
-    # --- in the event loop ---
-
-    def _end(self, error: BaseException, group: Sequence[Job]) -> None:
-        """Take nothing more: first the process is told, then `group` and all who wait in the queue."""
-        if self._broken is None:
-            self._broken = error
-            self._on_broken(error)
-        jobs: list[Job | None] = [*group]
-        with contextlib.suppress(Empty):
-            while True:
-                jobs.append(self._queue.get_nowait())
-        _resolve([Told(job, error=broken(error)) for job in jobs if job is not None])
+    def _wait_for_locks(self, ms: int) -> None:
+        self._db.execute(f"PRAGMA busy_timeout = {ms}")
 
 
 def _job_error(error: sqlite3.Error) -> Exception:

@@ -25,7 +25,7 @@ from broker.routing.agreements import laid_over, understood
 from broker.routing.cpa import read_cpa
 from broker.routing.process import Processes
 from broker.sealing.certificates import Use, new_certificate
-from broker.store import reads, schema
+from broker.store import reads, writer
 from tests.causes.bench import MSG_ID, Bench, bench
 from tests.causes.told import Case, Told
 from tests.interop.cpa_files import but, cpa
@@ -200,7 +200,7 @@ async def _disk_full(folder: Path) -> Told:
 
 async def _locked(folder: Path) -> Told:
     """Another program holds left's database, as a backup tool does that copies it the wrong way."""
-    with mock.patch.object(schema, "BUSY_TIMEOUT", 100), mock.patch.object(reads, "BUSY_TIMEOUT", 100):
+    with mock.patch.object(writer, "BUSY_TIMEOUT", 100), mock.patch.object(reads, "BUSY_TIMEOUT", 100):
         async with bench(folder) as at:
             with closing(connect(folder / "left" / "store.sqlite", isolation_level=None)) as other:
                 other.execute("BEGIN IMMEDIATE")

@@ -270,8 +270,8 @@ SABOTAGE = {
     "store": """
 from broker.store.writer import Writer
 whole, count = Writer._commit, itertools.count()
-def commit(self, group):
-    return whole(self, group) if next(count) < 10 else threading.Event().wait()
+def commit(self, group, told=None):
+    return whole(self, group, told) if next(count) < 10 else threading.Event().wait()
 Writer._commit = commit
 """,
     # The worker's loop waits for ever from its tenth round on, as it would for a lock that nobody frees.

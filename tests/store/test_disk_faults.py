@@ -142,9 +142,9 @@ async def test_the_free_space_is_looked_at_once_a_second(store: SqliteStore, mon
 
 
 async def test_a_foreign_program_that_holds_the_database_makes_it_busy_not_broken(
-    store: SqliteStore, tmp_path: Path, broken: list[BaseException]
+    store: SqliteStore, tmp_path: Path, broken: list[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await store._writer.run(lambda db: db.execute("PRAGMA busy_timeout = 20").fetchone())
+    monkeypatch.setattr(writer, "BUSY_TIMEOUT", 20)
     with closing(sqlite3.connect(tmp_path / "store" / "store.sqlite", isolation_level=None)) as foreign:
         foreign.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreBusy, match="another process holds"):
@@ -242,7 +242,7 @@ async def test_a_refused_write_takes_its_files_with_it(store: SqliteStore, tmp_p
 async def test_a_fault_of_the_writer_itself_leaves_nobody_waiting(
     store: SqliteStore, broken: list[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store._writer, "_commit", lambda group: 1 / 0)
+    monkeypatch.setattr(store._writer, "_commit", lambda *_: 1 / 0)
     told = await asyncio.wait_for(
         asyncio.gather(*(store.accept(values.taken()) for _ in range(5)), return_exceptions=True), 10
     )

@@ -18,9 +18,9 @@ async def test_those_who_wait_together_share_a_commit(
     groups: list[int] = []
     commit = store._writer._commit
 
-    def counted(group: Sequence[Job]) -> list[Told]:
+    def counted(group: Sequence[Job], told: list[Told] | None) -> list[Told]:
         groups.append(len(group))
-        return commit(group)
+        return commit(group, told)
 
     monkeypatch.setattr(store._writer, "_commit", counted)
     writes = iter([values.taken(bytes(10_000)) for _ in range(800)])
