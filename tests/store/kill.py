@@ -17,6 +17,7 @@ import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from broker.store import writer
 from broker.store.sqlite import SqliteStore, open_store
@@ -53,14 +54,19 @@ async def write(folder: Path, turn: int, report: int) -> None:
 
 def reply_before_commit() -> None:
     """The planted fault: all are told as soon as the closures of their group have run."""
-    run = writer.Writer._run
+    run, commit = writer.Writer._run, writer.Writer._commit
 
     def told_early(self: writer.Writer, group: Sequence[writer.Job]) -> list[writer.Told] | None:
         told = run(self, group)
         writer._resolve(told or [])
         return told
 
+    def late(self: writer.Writer, group: Sequence[writer.Job], told: list[writer.Told] | None = None) -> Any:
+        threading.Event().wait(0.01)
+        return commit(self, group, told)
+
     writer.Writer._run = told_early  # type: ignore[method-assign] # the fault to be found
+    writer.Writer._commit = late  # type: ignore[method-assign]
 
 
 def start(folder: Path, turn: int) -> tuple[int, int]:
