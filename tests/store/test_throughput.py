@@ -67,7 +67,7 @@ async def test_a_claim_that_takes_long_is_the_threads_until_one_is_quick_again(
     def claimed(db: sqlite3.Connection, **asked: Any) -> Claimed:
         places.append(threading.current_thread().name)
         if slow:
-            time.sleep(0.01)
+            threading.Event().wait(0.01)
         return whole(db, **asked)
 
     monkeypatch.setattr(claim, "claim", claimed)
