@@ -134,7 +134,12 @@ class Writer:
             return
         group = [self._jobs.popleft() for _ in range(min(GROUP, len(self._jobs)))]
         small = all(job.small and not job.scrub for job in group)
-        self._turns.put(_Turn(group, self._run(group) if small else None))
+        try:
+            told = self._run(group) if small else None
+        except sqlite3.Error as error:
+            self._end(error, group)
+            return
+        self._turns.put(_Turn(group, told))
 
     def _back(self, told: Sequence[Told], scrub_again: bool) -> None:
         """The thread has done with the connection."""
@@ -156,12 +161,17 @@ class Writer:
     def _run(self, group: Sequence[Job]) -> list[Told] | None:
         """Run the closures in a transaction that stays open; or return None, for the thread to find out what is wrong.
 
-        To have them run once more is what `work` must bear.
+        To have them run once more is what `work` must bear. Raises what makes the store BROKEN: done again it may not
+        show, and the store would go on.
         """
         try:
             self._db.execute("BEGIN IMMEDIATE")
             return [Told(job, result=job.work(self._db)) for job in group]
-        except Exception:  # the closure's own refusal, such as Stale, among them
+        except sqlite3.Error as error:
+            if fate(error) is Fate.BROKEN:
+                raise
+            return None
+        except Exception:  # the closure's own refusal, such as Stale
             return None
 
     def _end(self, error: BaseException, group: Sequence[Job]) -> None:

@@ -239,6 +239,27 @@ async def test_a_refused_write_takes_its_files_with_it(store: SqliteStore, tmp_p
     assert _names(tmp_path / "store" / "bodies") == set()
 
 
+@pytest.mark.parametrize("small", [True, False])
+async def test_an_error_of_the_disk_within_a_statement_is_not_tried_again(
+    store: SqliteStore, broken: list[BaseException], small: bool
+) -> None:
+    tries = 0
+
+    def fails_once(_: sqlite3.Connection) -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR_READ
+            raise error
+
+    with pytest.raises(StoreBroken):
+        await store._writer.run(fails_once, small=small)
+    assert (tries, len(broken)) == (1, 1)
+    with pytest.raises(StoreBroken):
+        await store.accept(values.taken())
+
+
 async def test_a_fault_of_the_writer_itself_leaves_nobody_waiting(
     store: SqliteStore, broken: list[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
