@@ -236,7 +236,10 @@ async def test_a_closed_message_is_told_to_its_epj_with_the_reason_and_never_goe
         await acts.retry(delivery.id, BY, left.doors)
 
 
-async def test_a_message_that_is_closed_while_it_is_sealed_is_not_sent(brokers: Pair) -> None:
+async def test_a_message_that_is_closed_while_it_is_sealed_is_not_sent(
+    brokers: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("broker.ports.SMALL", 0)  # as a large one, which a thread seals
     left = brokers.left
     (delivery,) = await posted(left, 1)
 
