@@ -8,11 +8,13 @@ from dataclasses import dataclass
 
 _PIECE = 256 * 1024
 _HEAD = 64 * 1024  # more than any answer has before its body
+_TRIES = 3
+_RESET = "reset"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What came back: 0 for a connection that was closed without a word, -1 for nothing within the time."""
+    """What came back: 0 for a connection that was closed or reset without a word, -1 for nothing within the time."""
 
     status: int
     head: str
@@ -33,7 +35,16 @@ async def exchange(port: int, data: bytes, *, within: float = 20.0, finish: bool
     """Send `data` on a connection of its own and return the first answer.
 
     `finish` ends our side after the last byte. Behind the answer, what else comes within `rest` seconds is counted.
+    A server that closes while we still send resets the connection, and its answer may be lost on our side (RFC 9112,
+    9.6): that is tried again. One that has no word to say says none in the last try either.
     """
+    for _ in range(_TRIES - 1):
+        if (answer := await _exchange(port, data, within, finish, rest)).head != _RESET:
+            return answer
+    return await _exchange(port, data, within, finish, rest)
+
+
+async def _exchange(port: int, data: bytes, within: float, finish: bool, rest: float) -> Answer:
     began = time.monotonic()
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=_HEAD)
     sending = asyncio.ensure_future(_send(writer, data, finish=finish))  # noqa: TID251 - ended below
@@ -68,8 +79,10 @@ async def _answer(reader: asyncio.StreamReader) -> tuple[int, str, bytes]:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         fields = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
         body = await reader.readexactly(int(fields.get("content-length", "0")))
-    except (asyncio.IncompleteReadError, ConnectionError):
+    except asyncio.IncompleteReadError:
         return 0, "", b""
+    except ConnectionError:
+        return 0, _RESET, b""
     return int(head.split(" ", 2)[1]), head, body
 
 
