@@ -7,7 +7,6 @@ over from a crash or an erasure, and is swept when the store opens.
 import os
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -19,8 +18,7 @@ from broker.ports import BodyDamaged
 MAX_IN_ROW = 256 * 1024  # bytes; above it a file is several times faster (12 MB: 10 ms against 64)
 SMALL = 64 * 1024  # bytes: to seal or open less takes less time than to hand it to a thread
 KEY_SIZE = 32  # bytes: AES-256
-NONCE = 12  # bytes
-_DRAW = KEY_SIZE + NONCE + NONCE  # bytes that a body needs: its key, and a nonce for it and for its key
+_NONCE = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,23 +32,16 @@ class SealedBody:
     file: str | None
 
 
-def encrypt(key: bytes, nonce: bytes, content: bytes, *, bound_to: str) -> bytes:
-    """Return nonce and AES-256-GCM ciphertext, which opens only under the same `bound_to`. No nonce serves twice."""
-    return _encrypt(AESGCM(key), nonce, content, bound_to)
-
-
-def decrypt(key: bytes, sealed: bytes, *, bound_to: str) -> bytes:
-    """Return the content. Raises BodyDamaged when it does not authenticate."""
-    return _decrypt(AESGCM(key), sealed, bound_to)
-
-
-def _encrypt(cipher: AESGCM, nonce: bytes, content: bytes, bound_to: str) -> bytes:
+def encrypt(cipher: AESGCM, content: bytes, *, bound_to: str) -> bytes:
+    """Return nonce and AES-256-GCM ciphertext, which opens only under the same `bound_to`."""
+    nonce = os.urandom(_NONCE)
     return nonce + cipher.encrypt(nonce, content, bound_to.encode())
 
 
-def _decrypt(cipher: AESGCM, sealed: bytes, bound_to: str) -> bytes:
+def decrypt(cipher: AESGCM, sealed: bytes, *, bound_to: str) -> bytes:
+    """Return the content. Raises BodyDamaged when it does not authenticate."""
     try:
-        return cipher.decrypt(sealed[:NONCE], sealed[NONCE:], bound_to.encode())
+        return cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], bound_to.encode())
     except (InvalidTag, ValueError) as error:  # ValueError: cut shorter than a nonce
         raise BodyDamaged(f"body {bound_to} does not authenticate") from error
 
@@ -64,10 +55,9 @@ class Vault:
     def seal(self, bodies: Sequence[NewBody]) -> tuple[SealedBody, ...]:
         """Encrypt, and put the large ones on disk (fsynced, name and all). Raises OSError, having left nothing."""
         sealed: list[SealedBody] = []
-        drawn = BytesIO(os.urandom(_DRAW * len(bodies)))  # asked for once: it lets go of the interpreter
         try:
             for body in bodies:
-                sealed.append(self._seal(body, drawn))  # known one by one, for when the next fails
+                sealed.append(self._seal(body))  # known one by one, for when the next fails
             if any(body.file for body in sealed):
                 fsync_folder(self._folder)
         except OSError:
@@ -75,9 +65,9 @@ class Vault:
             raise
         return tuple(sealed)
 
-    def _seal(self, body: NewBody, drawn: BytesIO) -> SealedBody:
-        key = drawn.read(KEY_SIZE)
-        content = encrypt(key, drawn.read(NONCE), body.content, bound_to=body.id)
+    def _seal(self, body: NewBody) -> SealedBody:
+        key = AESGCM.generate_key(KEY_SIZE * 8)
+        content = encrypt(AESGCM(key), body.content, bound_to=body.id)
         name = None
         if len(body.content) > MAX_IN_ROW:
             name = os.urandom(16).hex()  # random, for it must say nothing of the body
@@ -85,14 +75,14 @@ class Vault:
         return SealedBody(
             id=body.id,
             size=len(body.content),
-            wrapped=_encrypt(self._wrapping, drawn.read(NONCE), key, body.id),
+            wrapped=encrypt(self._wrapping, key, bound_to=body.id),
             sealed=content if name is None else None,
             file=name,
         )
 
     def open(self, body: str, *, wrapped: bytes, sealed: bytes | None, file: str | None) -> bytes:
         """Return the content of the body `body`. Raises BodyDamaged, or FileNotFoundError where its file is gone."""
-        key = _decrypt(self._wrapping, wrapped, body)
+        key = decrypt(self._wrapping, wrapped, bound_to=body)
         if file is not None:
             try:
                 sealed = (self._folder / file).read_bytes()
@@ -100,7 +90,7 @@ class Vault:
                 raise
             except OSError as error:
                 raise BodyDamaged(f"the file of body {body} can't be read") from error
-        return decrypt(key, sealed or b"", bound_to=body)
+        return decrypt(AESGCM(key), sealed or b"", bound_to=body)
 
     def remove(self, files: Iterable[str | None]) -> None:
         """Remove files of bodies, so that they stay removed. Raises OSError; what is gone already is no error."""

@@ -8,9 +8,11 @@ import sqlite3
 from importlib import resources
 from pathlib import Path
 
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
 from broker.errors import Misconfigured
 from broker.ports import BodyDamaged
-from broker.store.bodies import KEY_SIZE, NONCE, decrypt, encrypt
+from broker.store.bodies import KEY_SIZE, decrypt, encrypt
 
 DATABASE, BODIES, LOCK = "store.sqlite", "bodies", "lock"
 BUSY_TIMEOUT = 5000  # ms; only a foreign program can hold the database
@@ -112,11 +114,11 @@ def check_store_key(db: sqlite3.Connection, site_key: bytes, path: Path, *, make
     row = db.execute("SELECT value FROM meta WHERE name = ?", (_KEY_CHECK,)).fetchone()
     if row is None:
         if make:
-            value = encrypt(site_key, os.urandom(NONCE), b"", bound_to=_KEY_CHECK)
+            value = encrypt(AESGCM(site_key), b"", bound_to=_KEY_CHECK)
             db.execute("INSERT INTO meta (name, value) VALUES (?, ?)", (_KEY_CHECK, value))
         return
     try:
-        decrypt(site_key, row[0], bound_to=_KEY_CHECK)
+        decrypt(AESGCM(site_key), row[0], bound_to=_KEY_CHECK)
     except BodyDamaged as error:
         raise Misconfigured(
             "the site key is not the one that this store was made with",

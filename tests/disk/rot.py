@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from broker import handover, outbound, telemetry
 from broker.diagnosis import causes
@@ -165,7 +166,7 @@ CASES: tuple[tuple[Case, bool], ...] = (  # and whether signals come in the HTTP
 async def rotten(folder: Path, *, seed: int, places: int) -> Rotten:
     """Go through all cases, small and large, at `places` places of the bytes each, and once in the key."""
     if os.environ.get("SABOTAGE") == "trust-damaged":
-        bodies.decrypt = _without_tag
+        vars(bodies)["AESGCM"] = _WithoutTag
     telemetry.configure("error")
     seen, chance = Rotten(seed=seed), random.Random(seed)
     seen.bits, undetected = every_bit(folder / "vault")
@@ -253,8 +254,17 @@ def _letter(both: Pair, name: str, size: int) -> bytes:
     return dialogue(f"{name}-{size}", text="Såret gror. " + "å" * size)
 
 
-def _without_tag(key: bytes, sealed: bytes, *, bound_to: str) -> bytes:
+class _WithoutTag:
     """The planted fault: the bytes of AES-GCM without a look at the tag."""
-    counter = sealed[:12] + (2).to_bytes(4)
-    cipher = Cipher(algorithms.AES(key), modes.CTR(counter)).decryptor()
-    return cipher.update(sealed[12:-16]) + cipher.finalize()
+
+    generate_key = staticmethod(AESGCM.generate_key)
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def encrypt(self, nonce: bytes, content: bytes, bound_to: bytes) -> bytes:
+        return AESGCM(self._key).encrypt(nonce, content, bound_to)
+
+    def decrypt(self, nonce: bytes, sealed: bytes, _bound_to: bytes) -> bytes:
+        cipher = Cipher(algorithms.AES(self._key), modes.CTR(nonce + (2).to_bytes(4))).decryptor()
+        return cipher.update(sealed[:-16]) + cipher.finalize()
