@@ -9,12 +9,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
 from typing import Any
 
 from lxml import etree
 
-from broker.envelope.names import BASE64, DIALOG_10, DIALOG_11, MSGHEAD, ds
+from broker.envelope.names import BASE64, DIALOG_10, DIALOG_11, ds, mh
 from broker.envelope.xml import Xml, children, local, position
 from broker.errors import Refused
 from broker.message import DocumentHead, Owed, Part, PartyRef
@@ -74,7 +73,7 @@ def read_head(xml: Xml, *, documents: tuple[Part, ...] | None = None) -> Documen
     """
     reader = _Reader()
     root = xml.root
-    if root.tag != _name("MsgHead"):
+    if root.tag != mh("MsgHead"):
         raise HeadRefused((reader.problem(HeadFault.ROOT, root, path="/*", element="MsgHead"),))
     info = reader.required(root, "MsgInfo")
     if info is None:
@@ -106,16 +105,16 @@ def read_head(xml: Xml, *, documents: tuple[Part, ...] | None = None) -> Documen
 
 def read_documents(xml: Xml) -> tuple[Part, ...]:
     """Return the shape of each Document, in their order. The first is the business document."""
-    return tuple(map(_part, children(xml.root, _name("Document"))))
+    return tuple(map(_part, children(xml.root, mh("Document"))))
 
 
 def contents(root: etree._Element) -> Iterator[tuple[etree._Element, tuple[etree._Element, ...]]]:
     """Yield each Document of a MsgHead with the elements in its RefDoc/Content."""
-    for document in children(root, _name("Document")):
+    for document in children(root, mh("Document")):
         held = [
             element
-            for reference in children(document, _name("RefDoc"))
-            for content in children(reference, _name("Content"))
+            for reference in children(document, mh("RefDoc"))
+            for content in children(reference, mh("Content"))
             for element in content
         ]
         yield document, tuple(held)
@@ -167,7 +166,7 @@ class _Reader:
         return found
 
     def child(self, parent: etree._Element | None, name: str) -> etree._Element | None:
-        found = [] if parent is None else children(parent, _name(name))
+        found = [] if parent is None else children(parent, mh(name))
         if len(found) > 1:
             self.problem(HeadFault.REPEATED, found[1], path=path(found[1]), element=name)
         return found[0] if found else None
@@ -199,7 +198,7 @@ class _Reader:
         if not value:
             self._missing(info, "MsgId", "E10")
         elif not may_be_id(value):
-            at = children(info, _name("MsgId"))[0]
+            at = children(info, mh("MsgId"))[0]
             self.problem(HeadFault.MSG_ID, at, path=path(at), element="MsgId", apprec="E10")
         return value
 
@@ -215,7 +214,7 @@ class _Reader:
         return found or PartyRef(her=0, organisation_her=None)
 
     def other_receivers(self, info: etree._Element) -> Iterator[PartyRef]:
-        for receiver in children(info, _name("OtherReceiver")):
+        for receiver in children(info, mh("OtherReceiver")):
             organisation = self.child(receiver, "Organisation")
             found = None if organisation is None else self._levels(organisation, "E21")
             if found is not None:
@@ -256,21 +255,21 @@ def her_idents(unit: etree._Element) -> list[etree._Element]:
     """Return the Ident elements of an organisation or professional that say HER, whatever code list they name."""
     return [
         ident
-        for ident in children(unit, _name("Ident"))
-        if any(token(kind.get("V")) == "HER" for kind in children(ident, _name("TypeId")))
+        for ident in children(unit, mh("Ident"))
+        if any(token(kind.get("V")) == "HER" for kind in children(ident, mh("TypeId")))
     ]
 
 
 def _child_text(parent: etree._Element, name: str) -> str | None:
-    found = children(parent, _name(name))
+    found = children(parent, mh(name))
     return found[0].text if len(found) == 1 else None
 
 
 def _part(document: etree._Element) -> Part:
-    references = children(document, _name("RefDoc"))
+    references = children(document, mh("RefDoc"))
     reference = references[0] if references else document
-    held = [element for content in children(reference, _name("Content")) for element in content]
-    kinds = children(reference, _name("MsgType"))
+    held = [element for content in children(reference, mh("Content")) for element in content]
+    kinds = children(reference, mh("MsgType"))
     name = etree.QName(held[0]) if held else None
     return Part(
         namespace=(name.namespace or "") if name else "",
@@ -302,8 +301,3 @@ def _dialogue(root: etree._Element) -> tuple[str, str]:
 
 
 _CODED = {"Foresporsel": "TypeForesp", "Notat": "TemaKodet"}  # what it holds, and the code of its kind
-
-
-@cache
-def _name(local_name: str) -> str:
-    return f"{{{MSGHEAD}}}{local_name}"

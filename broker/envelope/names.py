@@ -1,4 +1,4 @@
-"""The names of the field: namespaces, `{namespace}local` for SOAP, ebMS and XMLDSig, and the URIs of MIME parts."""
+"""Names of the field: namespaces, `{namespace}local` of SOAP, ebMS, MsgHead and XMLDSig, and the URIs of MIME parts."""
 
 from functools import cache
 from urllib.parse import quote, unquote
@@ -31,6 +31,12 @@ def soap(local: str) -> str:
 def eb(local: str) -> str:
     """Return the qualified name of an ebMS 2.0 element or attribute; its attributes are qualified too."""
     return f"{{{EB}}}{local}"
+
+
+@cache
+def mh(local: str) -> str:
+    """Return the qualified name of a MsgHead element."""
+    return f"{{{MSGHEAD}}}{local}"
 
 
 @cache

@@ -104,7 +104,7 @@ def c14n(node: etree._Element, *, exclusive: bool = False, with_comments: bool =
 
 def own(written: str | bytes) -> etree._Element:
     """Return what we wrote ourselves as an element. Nothing that came from elsewhere enters by this way."""
-    return etree.fromstring(written, _parser("utf-8", huge=True))  # noqa: TID251 - see above
+    return etree.fromstring(written, _parser("utf-8", huge=True))  # noqa: TID251 - what we wrote ourselves
 
 
 def children(parent: etree._Element, name: str) -> Sequence[etree._Element]:

@@ -12,7 +12,7 @@ from itertools import islice
 from lxml import etree
 
 from broker.envelope.msghead import MAX_MSG_ID, HeadRefused, contents, line, read_documents, read_head
-from broker.envelope.names import APPREC_10, APPREC_11, MSGHEAD
+from broker.envelope.names import APPREC_10, APPREC_11, MSGHEAD, mh
 from broker.envelope.xml import Xml, children, parse
 from broker.errors import MalformedXml, Refused
 from broker.message import DocumentHead, Fault, Kind, Owed, Verdict
@@ -28,7 +28,6 @@ from broker.validation.xsd import SchemaSet
 
 MAX_DOCUMENT = 35_000_000  # bytes (design, decision 17)
 
-_MSG_INFO = f"{{{MSGHEAD}}}MsgInfo"
 _EPJ_JUDGES = ("E3", "E5")  # codes about the patient
 
 
@@ -124,7 +123,7 @@ def _judge_document(
     found += by_schema
     case = Case(
         root=xml.root,
-        info=children(xml.root, _MSG_INFO)[0],
+        info=children(xml.root, mh("MsgInfo"))[0],
         head=head,
         process=process,
         function=function,
@@ -212,7 +211,7 @@ def _blamed(mismatch: Mismatch, xml: Xml) -> etree._Element:
     if mismatch in (Mismatch.DIALOGUE, Mismatch.CONTENT, Mismatch.CODE):
         for document, held in contents(xml.root):
             return held[0] if held and mismatch is not Mismatch.DIALOGUE else document
-    return next(xml.root.iterfind(f"{_MSG_INFO}/{{{MSGHEAD}}}Type"), xml.root)
+    return next(xml.root.iterfind(f"{mh('MsgInfo')}/{mh('Type')}"), xml.root)
 
 
 def _sentence(found: Finding) -> Fault:

@@ -8,14 +8,13 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from itertools import islice
 from typing import Literal
 
 from lxml import etree
 
 from broker.envelope.msghead import contents, her_idents, line, token
-from broker.envelope.names import BASE64, MSGHEAD
+from broker.envelope.names import BASE64, mh
 from broker.envelope.xml import children, local, position
 from broker.message import DocumentHead, Owed, Part
 from broker.routing.process import Conversation, Function, Process
@@ -121,8 +120,8 @@ def _by_content(case: Case, function: Function) -> Iterator[Finding]:
 
 def _parties(case: Case) -> Iterator[Finding]:
     for role, apprec in (("Sender", "T02"), ("Receiver", "E21")):
-        side = children(case.info, _name(role))[0]
-        organisation = children(side, _name("Organisation"))[0]
+        side = children(case.info, mh(role))[0]
+        organisation = children(side, mh("Organisation"))[0]
         # Each unit of the party with its Idents that say HER, level 1 first.
         first, *second = [(unit, her_idents(unit)) for unit in (organisation, *_units(organisation))]
         if not first[1]:
@@ -132,25 +131,25 @@ def _parties(case: Case) -> Iterator[Finding]:
         for unit, idents in (first, *second):
             yield from _her_code_list(unit, idents)
     if case.head.sender.her == case.head.receiver.her:
-        yield _at("party.same", children(case.info, _name("Receiver"))[0])
+        yield _at("party.same", children(case.info, mh("Receiver"))[0])
 
 
 def _units(organisation: etree._Element) -> list[etree._Element]:
-    return [unit for name in ("Organisation", "HealthcareProfessional") for unit in children(organisation, _name(name))]
+    return [unit for name in ("Organisation", "HealthcareProfessional") for unit in children(organisation, mh(name))]
 
 
 def _her_code_list(unit: etree._Element, idents: Iterable[etree._Element]) -> Iterator[Finding]:
     # Persons have HER-ids of list 8116; samples of the sector have 9051 there too.
     allowed = ("8116", "9051") if local(unit) == "HealthcareProfessional" else ("9051",)
     for ident in idents:
-        kind = children(ident, _name("TypeId"))[0]
+        kind = children(ident, mh("TypeId"))[0]
         if list_number(kind.get("S")) not in allowed:
             yield _at("party.code-list", kind, list=allowed[0])
 
 
 def _copies(case: Case) -> Iterator[Finding]:
-    for receiver in children(case.info, _name("OtherReceiver")):
-        for organisation in children(receiver, _name("Organisation")):
+    for receiver in children(case.info, mh("OtherReceiver")):
+        for organisation in children(receiver, mh("Organisation")):
             if not any(her_idents(unit) for unit in (organisation, *_units(organisation))):
                 yield _at("party.copy", organisation)
 
@@ -163,7 +162,7 @@ def _environment(case: Case) -> Iterator[Finding]:
     status = case.head.processing_status
     if status is None:
         return
-    element = children(case.info, _name("ProcessingStatus"))[0]
+    element = children(case.info, mh("ProcessingStatus"))[0]
     if case.codes.unknown("8113", status):
         yield _at("code.unknown", element, element="ProcessingStatus", list="8113")
     elif case.environment == "production" and status != "P":
@@ -202,7 +201,7 @@ def _patient(case: Case, function: Function) -> Iterator[Finding]:
     if patient is None:
         yield _at("patient.missing", case.info)
         return
-    kinds = [kind for ident in children(patient, _name("Ident")) for kind in children(ident, _name("TypeId"))]
+    kinds = [kind for ident in children(patient, mh("Ident")) for kind in children(ident, mh("TypeId"))]
     if not any(list_number(kind.get("S")) == "8116" for kind in kinds):
         yield _at("patient.no-id", patient)
 
@@ -217,7 +216,7 @@ def _gen_date(case: Case) -> Iterator[Finding]:
         return  # the schema says so
     aware = made if made.tzinfo else made.replace(tzinfo=UTC)
     if aware > case.at + _AHEAD:
-        yield _at("date.future", children(case.info, _name("GenDate"))[0])
+        yield _at("date.future", children(case.info, mh("GenDate"))[0])
 
 
 # --- what the process says of the head ---
@@ -255,7 +254,7 @@ def _coded(
 ) -> Iterator[Finding]:
     """Check the code lists of the Dialogmelding's elements, and of MsgType; a code that is not in them warns."""
     for document, held in documents:
-        for kind in document.iterfind(f"{_name('RefDoc')}/{_name('MsgType')}"):
+        for kind in document.iterfind(f"{mh('RefDoc')}/{mh('MsgType')}"):
             if codes.unknown("8114", token(kind.get("V"))):
                 yield _at("code.unknown", kind, element="MsgType", list="8114")
         for dialogue in held:
@@ -272,11 +271,11 @@ def _coded(
 
 def _first_document(case: Case) -> Iterator[Finding]:
     if case.head.parts and case.head.parts[0].msg_type != "XML":
-        yield _at("content.first", children(case.root, _name("Document"))[0])
+        yield _at("content.first", children(case.root, mh("Document"))[0])
 
 
 def _held(document: etree._Element, held: tuple[etree._Element, ...]) -> Iterator[Finding]:
-    referred = document.find(f"{_name('RefDoc')}/{_name('FileReference')}") is not None
+    referred = document.find(f"{mh('RefDoc')}/{mh('FileReference')}") is not None
     if len(held) != 1 and not (referred and not held):
         yield _at("content.single", document)
 
@@ -361,9 +360,4 @@ def where(element: etree._Element) -> str:
 
 def _first(parent: etree._Element, local_name: str) -> etree._Element | None:
     """Return the first child of that name. Whether it may stand more than once, the schema says."""
-    return next(iter(children(parent, _name(local_name))), None)
-
-
-@cache
-def _name(local_name: str) -> str:
-    return f"{{{MSGHEAD}}}{local_name}"
+    return next(iter(children(parent, mh(local_name))), None)
