@@ -6,6 +6,7 @@ last good one in place, and is named.
 
 import asyncio
 import ssl
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -15,8 +16,8 @@ from broker.errors import Misconfigured
 from broker.lookup.files import others_may_read
 
 
-class TlsFiles:
-    """Files that TLS is made of. `_take_up` makes it anew of them; it raises Misconfigured and changes nothing then."""
+class TlsFiles(ABC):
+    """Files that TLS is made of."""
 
     def __init__(self, *paths: Path | None) -> None:
         self._paths = tuple(path for path in paths if path is not None)
@@ -45,8 +46,9 @@ class TlsFiles:
             await asyncio.sleep(interval.total_seconds())
             self.look()  # on the loop: OpenSSL lets no other thread change a context that connections are made from
 
+    @abstractmethod
     def _take_up(self) -> None:
-        raise NotImplementedError
+        """Make it anew of the files. Raises Misconfigured, and changes nothing then."""
 
     def _marks(self) -> tuple[tuple[int, int, int] | None, ...]:
         return tuple(_mark(path) for path in self._paths)
