@@ -74,12 +74,12 @@ def serve(config: Path) -> None:
     \b
     Example: broker serve --config /etc/broker/broker.toml
     """
-    import asyncio
+    import uvloop
 
     from broker.config import load
     from broker.daemon import serve as run
 
-    sys.exit(asyncio.run(run(load(config), lambda: load(config))))
+    sys.exit(uvloop.run(run(load(config), lambda: load(config))))
 
 
 @main.command()

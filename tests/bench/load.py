@@ -12,6 +12,7 @@ as the measured seconds begin and end, and then one line of JSON. The receiver w
 import asyncio
 import json
 import random
+import selectors
 import signal
 import statistics
 import sys
@@ -168,5 +169,11 @@ async def main(arguments: Sequence[str]) -> None:
         await client.close()
 
 
+def _loop() -> asyncio.AbstractEventLoop:
+    """Return an event loop that wakes when asked to: epoll sleeps in whole milliseconds, rounded up."""
+    return asyncio.SelectorEventLoop(selectors.SelectSelector())
+
+
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1:]))
+    with asyncio.Runner(loop_factory=_loop) as runner:
+        runner.run(main(sys.argv[1:]))
