@@ -26,7 +26,7 @@ class Client:
         self, method: str, path: str, *, wanted: int, content: bytes = b"", content_type: str = "application/xml"
     ) -> bytes:
         """Return the body of an answer of status `wanted`. Raises Refused for another."""
-        reader, writer = self._free.pop() if self._free else await asyncio.open_connection(self._host, self._port)
+        reader, writer = await self._connection()
         head = f"{method} {path} HTTP/1.1\r\n{self._fixed}"
         if content:
             head += f"Content-Type: {content_type}\r\nContent-Length: {len(content)}\r\n"
@@ -38,6 +38,15 @@ class Client:
         if (status := int(lines[0].split()[1])) != wanted:
             raise Refused(f"{method} {path}: {status} {body.decode()}")
         return body
+
+    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Return a connection that the broker has not closed meanwhile, as it does with idle ones."""
+        while self._free:
+            reader, writer = self._free.pop()
+            if not reader.at_eof():
+                return reader, writer
+            writer.close()
+        return await asyncio.open_connection(self._host, self._port)
 
     async def json(self, method: str, path: str, *, wanted: int = 200, said: object = None) -> Any:
         """Return the JSON that an answer of status `wanted` holds. Raises Refused for another."""
