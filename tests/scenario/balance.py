@@ -9,14 +9,15 @@ from tests.scenario.epjs import Epj, Ledger
 from tests.scenario.world import LEFT, RIGHT, World
 
 OK, PARTIAL, REJECTED = "message.apprec_ok", "message.apprec_partial", "message.apprec_rejected"
-COMPLETED, LAPSED = "message.completed", "message.lapsed"
+COMPLETED, LAPSED, CLOSED = "message.completed", "message.lapsed", "message.closed"
 REFUSED, GAVE_UP, OVERDUE = "message.transport_rejected", "message.gave_up", "message.overdue"
 SAYS_DUPLICATE = "message.apprec_says_duplicate"
 ACKED = "message.transport_acked"
 
 VERDICTS = {OK: "Ok", PARTIAL: "OkErrorInMessagePart", REJECTED: "Rejected"}
 ENDS = frozenset({*VERDICTS, COMPLETED})  # an outcome: once, and once only
-HELD = frozenset({REFUSED, GAVE_UP, OVERDUE, LAPSED, SAYS_DUPLICATE})  # somebody has the ball, and was told
+# Somebody has the ball, and was told; or a person ended the duty, and a verdict may come all the same.
+HELD = frozenset({REFUSED, GAVE_UP, OVERDUE, LAPSED, SAYS_DUPLICATE, CLOSED})
 
 
 async def complaints(world: World) -> list[str]:
@@ -48,6 +49,8 @@ def _ends(world: World, sender: Epj, receiver: Epj) -> Iterator[str]:
         held = [kind for kind in told if kind in HELD]
         if len(outcomes) > 1:
             yield f"{msg_id} ended {len(outcomes)} times: {outcomes}"
+        if told.count(CLOSED) > 1:
+            yield f"{msg_id} was closed {told.count(CLOSED)} times"
         last = outcomes[-1:] or held[-1:]
         if not last:
             yield f"{msg_id} was taken, and never ended: {told}"

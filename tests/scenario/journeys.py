@@ -3,11 +3,14 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
+from broker import acts
 from broker.message import Verdict
 from broker.retry import Chase, ReceiptPolicy
 from broker.routing.party import ReceiptOn
 from tests.scenario.balance import (
+    CLOSED,
     COMPLETED,
     GAVE_UP,
     LAPSED,
@@ -148,8 +151,26 @@ def _refused_and_abandoned() -> Iterator[Journey]:
                   right_distrusts=1000 * _HOUR, fate=signals("down", until=_HOUR))  # fmt: skip
 
 
+def _with_a_person() -> Iterator[Journey]:
+    def closed(name: str, **how: Any) -> Journey:
+        return Journey(**{"name": name, "ends": frozenset({CLOSED}), "person": ((_HOUR, acts.close),)} | how)
+
+    yield closed("closed while it waits", fate=documents("down"), arrives=False)
+    yield closed("closed while it waits, none owed", fate=documents("down"), arrives=False, ack="N")
+    yield closed("closed unacknowledged", fate=documents("lose"), arrives=False, person=((_MINUTE, acts.close),))
+    yield closed("closed after a refusal", fate=documents(400), arrives=False)
+    yield closed("closed after giving up", fate=documents("lose"), arrives=False)
+    yield closed("closed unanswered", word=Word(verdict=None))
+    yield closed("closed overdue", word=Word(verdict=None), policy=SOON)
+    yield closed("closed, then answered", ends=frozenset({OK}), word=Word(after=2 * _HOUR))
+    yield Journey(name="tried again when overdue", ends=frozenset({OK}), word=Word(when_asked=True), policy=SOON,
+                  person=((_HOUR, acts.retry),))  # fmt: skip
+    yield Journey(name="held for an hour", ends=frozenset({OK}),
+                  person=((timedelta(), acts.hold), (_HOUR, acts.release)))  # fmt: skip
+
+
 def journeys() -> tuple[Journey, ...]:
     """Return them all."""
-    found = (*_plain(), *_with_mishaps(), *_with_clocks(), *_refused_and_abandoned())
+    found = (*_plain(), *_with_mishaps(), *_with_clocks(), *_refused_and_abandoned(), *_with_a_person())
     assert len({journey.name for journey in found}) == len(found)
     return found

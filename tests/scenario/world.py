@@ -7,17 +7,18 @@ spoke to it goes on as a real one does: the EPJ asks again, the partner tries ag
 import re
 import shutil
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal, Self
 
-from broker import inbound, outbound
+from broker import acts, inbound, outbound
 from broker.envelope.ebms import MSH_SERVICE
-from broker.errors import OwnKeyUnusable, TransportFailed, Unaddressable
+from broker.errors import Conflict, OwnKeyUnusable, TransportFailed, Unaddressable
 from broker.message import Answer
-from broker.ports import Store, TransportReply
+from broker.ports import Doors, Store, TransportReply
 from broker.retry import ReceiptPolicy
 from broker.routing.party import Directory, ReceiptOn
 from broker.routing.process import Processes
@@ -68,6 +69,7 @@ def passes(_: Parcel) -> Fate:
 
 
 Wrap = Callable[[Store, Life], Store]
+Act = Callable[[str, acts.By, Doors], Awaitable[acts.Done]]  # acts.close and its like
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +93,7 @@ class Journey:
     left_without_addresses: timedelta = timedelta()
     right_distrusts: timedelta = timedelta()  # the left's certificate
     asked_back: bool = False  # the right EPJ sends a document too
+    person: tuple[tuple[timedelta, Act], ...] = ()  # what a person of the left does to its messages, and when
     restored: timedelta | None = None  # when the left goes back to its files as they were after its first 202
 
 
@@ -140,6 +143,7 @@ class World:
         self._copies: dict[bytes, int] = {}
         self._random = {LEFT: Randomness(2 * seed), RIGHT: Randomness(2 * seed + 1)}
         self._generation = 0
+        self._to_do = list(journey.person)
         self._backup: Path | None = None
 
     async def __aenter__(self) -> Self:
@@ -231,10 +235,23 @@ class World:
             for name in self.sides:
                 moved |= await self.attempt(lambda name=name: self.epjs[name].act(self.sides[name]))  # type: ignore[misc] # mypy can't infer a lambda with a default
                 self._back_up()
+                moved |= name == LEFT and await self.attempt(self._person)
                 moved |= await self.attempt(lambda name=name: self.work(name))  # type: ignore[misc] # as above
             if not moved:
                 return
         raise AssertionError(f"{self.journey.name}: still moving after {_ROUNDS} rounds")
+
+    async def _person(self) -> bool:
+        """Do what a person wants by now. Where the broker dies they ask again; what can't be done they are told."""
+        if not self._to_do or self._to_do[0][0] > self.clock.now() - START:
+            return False
+        _, act = self._to_do[0]
+        for ids in self.epjs[LEFT].ledger.taken.values():
+            for message, *_ in ids:
+                with suppress(Conflict):
+                    await act(message, acts.By(actor="kari", reason="agreed by telephone"), self.sides[LEFT].doors)
+        del self._to_do[0]
+        return True
 
     async def work(self, name: str) -> bool:
         """Claim what is due on one side, and do it."""
@@ -250,6 +267,7 @@ class World:
         now = self.clock.now()
         times = [await side.store.next_due(closed=()) for side in self.sides.values()]
         times += [epj.wakes(now) for epj in self.epjs.values()]
+        times += [START + after for after, _ in self._to_do[:1]]
         times += [START + self.journey.restored] if self._backup and self.journey.restored else []
         return min((max(time, now + timedelta(seconds=1)) for time in times if time is not None), default=None)
 
