@@ -31,7 +31,7 @@ from tests.disk.traced import Fault, can_trace
 
 # A gate that skips in silence is none.
 MUST_RUN = any(os.environ.get(name) for name in ("CI", "DIGIHELSE_REFERENCE"))
-POOL, MAIN = "asyncio", "MainThread"
+POOL, MAIN = "uvloop", "MainThread"
 FLOOR = {"promises": 9, "with files": 2, "points": 5}
 ALL_FLOOR = {"promises": 27, "with files": 6, "points": 45}
 _SHORT = (
