@@ -17,7 +17,7 @@ bench: setup
 
 # Kills two brokers at every commit point; SHORT=1 for the form that the tests run, SABOTAGE=name for a planted fault.
 points: setup
-	$(BIN)/python -m tests.scenario.points $(if $(SHORT),--short)
+	$(BIN)/python -m tests.scenario.points $(if $(SHORT),--short) $(if $(SEED),--seed $(SEED))
 
 # The proofs of single parts, with their tables and floors; SABOTAGE=name plants a fault that must turn them red.
 schemas: setup
