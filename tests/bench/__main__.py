@@ -105,8 +105,9 @@ class Bench:
         form = self._form
         straight = await _straight(form.straight, form.rsa)
         told, cpu = await self._send("closed", form.in_flight, form.seconds)
-        seen, _ = await self._send("open", told["rate"] * LOAD, form.latency)
-        ended = max(told["exchanges"], 1)  # a broker so slow that none ended is for the ratio to say
+        # A broker so slow that none ended is for the ratio to say.
+        seen, _ = await self._send("open", max(told["rate"], 1) * LOAD, form.latency)
+        ended = max(told["exchanges"], 1)
         return Round(
             straight=straight["rate"],
             straight_cpu=straight["cpu_ms"],
@@ -241,13 +242,12 @@ def _latency(rounds: Sequence[Round], of: str) -> dict[str, float]:
 
 
 def _show(number: int, one: Round) -> None:
-    brokers, accept = " + ".join(f"{cpu:.1f}" for cpu in one.brokers_cpu), one.open["accept_ms"]
+    brokers, accept = " + ".join(f"{cpu:.1f}" for cpu in one.brokers_cpu), _latency([one], "accept_ms")
     print(
         f"round {number}: straight {one.straight:.0f}/s ({one.straight_cpu:.1f} ms), RSA {one.rsa:.0f}/s,"
         f" brokers {one.rate:.1f}/s (CPU {brokers} ms, load {one.load_cpu:.1f} ms)"
         f" ratio {one.ratio:.3f} rsa {one.rsa_ratio:.3f};"
-        f" at {one.open['rate']:.0f}/s accept p50 {accept.get('p50', math.inf):.1f}"
-        f" p99 {accept.get('p99', math.inf):.1f} ms",
+        f" at {one.open['rate']:.0f}/s accept p50 {accept['p50']:.1f} p99 {accept['p99']:.1f} ms",
         flush=True,
     )
 

@@ -165,8 +165,9 @@ def _with_a_person() -> Iterator[Journey]:
     yield closed("closed, then answered", ends=frozenset({OK}), word=Word(after=2 * _HOUR))
     yield Journey(name="tried again when overdue", ends=frozenset({OK}), word=Word(when_asked=True), policy=SOON,
                   person=((_HOUR, acts.retry),))  # fmt: skip
-    yield Journey(name="held for an hour", ends=frozenset({OK}),
-                  person=((timedelta(), acts.hold), (_HOUR, acts.release)))  # fmt: skip
+    # Held while the other side is down. Whatever went out later, and before it is let go, would be refused.
+    yield Journey(name="held for an hour", ends=frozenset({OK}), person=((_MINUTE, acts.hold), (_HOUR, acts.release)),
+                  fate=both(documents("down", until=5 * _MINUTE), documents(400, until=_HOUR)))  # fmt: skip
 
 
 def journeys() -> tuple[Journey, ...]:

@@ -7,7 +7,6 @@ spoke to it goes on as a real one does: the EPJ asks again, the partner tries ag
 import re
 import shutil
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -16,7 +15,7 @@ from typing import Literal, Self
 
 from broker import acts, inbound, outbound
 from broker.envelope.ebms import MSH_SERVICE
-from broker.errors import Conflict, OwnKeyUnusable, TransportFailed, Unaddressable
+from broker.errors import OwnKeyUnusable, TransportFailed, Unaddressable
 from broker.message import Answer
 from broker.ports import Doors, Store, TransportReply
 from broker.retry import ReceiptPolicy
@@ -242,14 +241,13 @@ class World:
         raise AssertionError(f"{self.journey.name}: still moving after {_ROUNDS} rounds")
 
     async def _person(self) -> bool:
-        """Do what a person wants by now. Where the broker dies they ask again; what can't be done they are told."""
+        """Do what a person wants by now. Where the broker dies they ask again."""
         if not self._to_do or self._to_do[0][0] > self.clock.now() - START:
             return False
         _, act = self._to_do[0]
         for ids in self.epjs[LEFT].ledger.taken.values():
             for message, *_ in ids:
-                with suppress(Conflict):
-                    await act(message, acts.By(actor="kari", reason="agreed by telephone"), self.sides[LEFT].doors)
+                await act(message, acts.By(actor="kari", reason="agreed by telephone"), self.sides[LEFT].doors)
         del self._to_do[0]
         return True
 
