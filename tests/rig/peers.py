@@ -9,7 +9,7 @@ Peer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
-async def peer(behave: Peer, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+async def peer(behave: Peer, tls: ssl.SSLContext | None = None, at: str = "127.0.0.1") -> AsyncIterator[str]:
     """Serve one behaviour, and give its endpoint; its tasks end with the test."""
 
     async def served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -20,7 +20,7 @@ async def peer(behave: Peer, tls: ssl.SSLContext | None = None) -> AsyncIterator
         finally:
             writer.transport.abort()
 
-    server = await asyncio.start_server(served, "127.0.0.1", 0, ssl=tls, limit=2**26)
+    server = await asyncio.start_server(served, at, 0, ssl=tls, limit=2**26)
     port = server.sockets[0].getsockname()[1]
     async with server:
-        yield f"{'https' if tls else 'http'}://127.0.0.1:{port}/ebms"
+        yield f"{'https' if tls else 'http'}://{at}:{port}/ebms"

@@ -311,9 +311,7 @@ async def test_check_names_plain_http_beyond_this_machine(tmp_path: Path) -> Non
     server(tmp_path)
     keep(tmp_path, "client", made("client"))
     # Another address of loopback stands for another machine: only 127.0.0.1 is taken for this one.
-    far = await asyncio.start_server(Counted(), "127.0.0.2", 0)
-    async with far:
-        endpoint = f"http://127.0.0.2:{far.sockets[0].getsockname()[1]}/ebms"
+    async with peer(Counted(), at="127.0.0.2") as endpoint:
         found = await checked(tmp_path, record(endpoint, 'switches = ["plain-http"]'))
     assert [each.mark for each in found] == [Mark.OK, Mark.NOTE]
     assert "plain HTTP beyond this machine" in found[1].text.en
