@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -158,7 +159,9 @@ class World:
         self._folder, self._places, self.patience = folder, places, patience
         _make_server_certificate(folder)
         self.site: DemoSite = quick_sites(folder, settings=_SETTINGS)[FJORDVIK]
-        ports = _free_ports(int.from_bytes(SystemRandomness().bytes(4)), len(places))
+        ours = {urlsplit(url).port for url in (self.site.api, self.site.partner)}  # nobody listens there yet
+        free = _free_ports(int.from_bytes(SystemRandomness().bytes(4)), len(places) + len(ours))
+        ports = [port for port in free if port not in ours][: len(places)]
         self.terms = [
             self._terms(number, place, port) for number, (place, port) in enumerate(zip(places, ports, strict=True))
         ]
