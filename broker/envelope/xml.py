@@ -71,8 +71,11 @@ def parse(data: bytes, *, max_bytes: int, charset: str | None = None) -> Xml:
     except etree.XMLSyntaxError as fault:
         # The message quotes the document: only the line and the name of the fault go on.
         logged = parser.error_log.last_error
-        kind = logged.type_name if logged is not None else "no document"
-        raise MalformedXml(f"not well-formed XML ({kind})", line=fault.lineno) from None
+        raise _malformed(logged.type_name if logged is not None else "no document", fault.lineno) from None
+    # lxml looks at the last thing that libxml2 said. Where that was a warning (an xml:space of another value), it gives
+    # out a document whose namespaces are wrong: an attribute twice under two prefixes, a name with an unbound prefix.
+    if wrong := parser.error_log.filter_from_errors():
+        raise _malformed(wrong[0].type_name, wrong[0].line)
     _refuse_instructions(data, root)
     _refuse_width(data, root)
     return Xml(root)
@@ -180,6 +183,10 @@ def _parser(encoding: str, *, huge: bool) -> etree.XMLParser:
         huge_tree=huge,
         collect_ids=False,
     )
+
+
+def _malformed(kind: str, line: int | None) -> MalformedXml:
+    return MalformedXml(f"not well-formed XML ({kind})", line=line)
 
 
 def _encoding(data: bytes, charset: str | None) -> tuple[str, int]:

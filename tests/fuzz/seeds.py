@@ -26,7 +26,21 @@ _MOST = 12_000  # bytes of a seed: a larger one slows every mutation
 # What a mutation puts in; atheris finds more of its own.
 WORDS: dict[str, tuple[bytes, ...]] = {
     "mime": (b"\r\n", b"\n", b"--", b"; boundary=", b'start="<', b"=\r\n", b"=41", b"base64", b"Content-Type: ", b"<>"),
-    "xml": (b"<!DOCTYPE a>", b"<?x?>", b"<!--", b"-->", b"<![CDATA[", b"]]>", b"&#0;", b"&lt;", b'xmlns=""', b'V=""'),
+    "xml": (
+        b"<!DOCTYPE a>",
+        b"<?x?>",
+        b"<!--",
+        b"-->",
+        b"<![CDATA[",
+        b"]]>",
+        b"&#0;",
+        b"&lt;",
+        b'xmlns=""',
+        b'V=""',
+        b'xml:space="x"',  # a warning
+        b"}",
+        b"x:",
+    ),
     "cms": (
         b"\x30\x80",
         b"\x00\x00",

@@ -111,6 +111,14 @@ MIME_AND_XML = (
     Case("an instruction in the header", "xml", put("<eb:From>", "<?x y?><eb:From>")),
     Case("the envelope in UTF-16", "xml", _utf16),
     Case(
+        "an attribute twice, under two prefixes, before a warning",
+        "xml",
+        put(
+            "<eb:From><eb:PartyId ",
+            '<eb:From xmlns:y="urn:y" xmlns:z="urn:y" y:a="1" z:a="2"><eb:PartyId xml:space="x" ',
+        ),
+    ),
+    Case(
         "an unsigned part beside the signed one",
         "envelope",
         lambda s: s.original.beside("x@forge.test", b"more"),

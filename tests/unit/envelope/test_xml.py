@@ -84,6 +84,27 @@ def test_anything_else_is_refused_and_never_quoted(data: bytes) -> None:
     assert refusal.value.__suppress_context__ or refusal.value.__context__ is None
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "<p:b/>",
+        '<b p:c=""/>',
+        '<b xmlns:p="urn:x" xmlns:q="urn:x" p:c="1" q:c="2"/>',
+        '<b xmlns="urn:}x"/>',
+        '<b xmlns:p="urn:a b"/>',
+        '<b xmlns:p=""/>',
+        '<p:b:c xmlns:p="urn:x"/>',
+    ],
+)
+def test_a_warning_that_follows_hides_no_fault_of_a_namespace(wrong: str) -> None:
+    warned = '<d xml:space="neither"/>'
+    parse(f"<a>{warned}</a>".encode())
+    for data in (f"<a>{wrong}</a>", f"<a>{wrong}{warned}</a>", f"<a>{warned}{wrong}{warned}</a>"):
+        with pytest.raises(MalformedXml) as refusal:
+            parse(b"\n" + data.encode())
+        assert refusal.value.line == 2
+
+
 def test_the_mime_charset_and_the_document_must_agree() -> None:
     latin = '<?xml version="1.0" encoding="ISO-8859-1"?><a>å</a>'.encode("latin-1")
     assert xml.text(parse(latin, "iso-8859-1").root) == "å"
