@@ -35,6 +35,7 @@ from broker.lookup.shipped import shipped
 from broker.lookup.site_key import site_key
 from broker.lookup.surroundings import Surroundings
 from broker.lookup.systemd import Notifier, feed_watchdog
+from broker.lookup.turns import Turns
 from broker.lookup.webhook_secrets import read_secrets
 from broker.ports import Doors
 from broker.reload import Reloading
@@ -62,6 +63,7 @@ SOFTWARE = "DigiHelse"
 # Seconds that a thread which computes may keep the interpreter from the others. A transaction asks for it a hundred
 # times: at Python's 5 ms, one large letter of rubbish held all healthy ones while it was read (see `make rubbish`).
 _TURN = 0.0005
+_APART = 0.01  # seconds from one commit to the next, unless an EPJ waits for it
 
 
 async def serve(settings: Settings, again: Callable[[], Settings] | None = None) -> int:
@@ -120,7 +122,12 @@ async def _run(
     bell = Bell()
     key = site_key(settings.data, settings.site_key_file)
     store = await open_store(
-        settings.data, site_key=key, on_broken=store_broke, reserve=settings.limits.reserve, told=bell.ring
+        settings.data,
+        site_key=key,
+        on_broken=store_broke,
+        reserve=settings.limits.reserve,
+        told=bell.ring,
+        apart=_APART,
     )
     stack.push_async_callback(store.close)
     breaker = Breaker(policy=_policy(settings), clock=clock)
@@ -166,6 +173,7 @@ async def _run(
         cpu=cpu,
         wake=wake.set,
         client=clients.by_name,
+        turn=Turns(),
     )
     worker = Worker(doors, breaker, _limits(settings), wake)
 

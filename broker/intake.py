@@ -129,7 +129,7 @@ async def validate(raw: bytes, client: Client, doors: Doors) -> Checked:
         directory = doors.addresses.current()
     except Unaddressable as why:
         unreachable = why
-    judged = await doors.work(len(raw), _judge, raw, doors, directory, now)
+    judged = await doors.urgent(len(raw), _judge, raw, doors, directory, now)
     who = _who(judged)
     if who is not None and who.sender.her not in client.hers:
         raise Denied(who.sender.her)

@@ -95,7 +95,7 @@ class SqliteStore(SqliteReads):
 
     async def accept(self, changes: Changes) -> None:
         self._keep_reserve()
-        await self._write(changes)
+        await self._write(changes, urgent=True)  # the EPJ waits for it
 
     async def receive(self, changes: Changes) -> None:
         await self._write(changes)
@@ -146,7 +146,7 @@ class SqliteStore(SqliteReads):
         """Write what people know of now; forget what is over. Raises StoreBusy, StoreBroken."""
         await self._timed("alerts", partial(keep, alerts=alerts, forgotten=forgotten))
 
-    async def _write(self, changes: Changes) -> None:
+    async def _write(self, changes: Changes, *, urgent: bool = False) -> None:
         """Seal the bodies, away from the writer, then write all in one transaction."""
         self._has_reserve()
         bodies, answer = list(changes.bodies), None
@@ -159,7 +159,8 @@ class SqliteStore(SqliteReads):
         else:
             sealed, small = await self._files(self._vault.seal, bodies), False
         try:
-            await self._timed("changes", partial(apply, changes=changes, bodies=sealed, answer=answer), small=small)
+            write = partial(apply, changes=changes, bodies=sealed, answer=answer)
+            await self._timed("changes", write, small=small, urgent=urgent)
         except StoreBroken:
             raise  # nobody knows whether a row names the files
         except Exception:
@@ -168,14 +169,20 @@ class SqliteStore(SqliteReads):
         self._told(changes.events)
 
     async def _timed(
-        self, write: "Write", work: Callable[[sqlite3.Connection], _R], *, scrub: bool = False, small: bool = True
+        self,
+        write: "Write",
+        work: Callable[[sqlite3.Connection], _R],
+        *,
+        scrub: bool = False,
+        small: bool = True,
+        urgent: bool = False,
     ) -> _R:
         """Have the writer do it, and count how long that took."""
         from broker.telemetry import written  # slow to load, and a store that is only read counts nothing
 
         began = time.monotonic()
         try:
-            return await self._writer.run(work, scrub=scrub, small=small)
+            return await self._writer.run(work, scrub=scrub, small=small, urgent=urgent)
         finally:
             written(write, seconds=time.monotonic() - began)
 
@@ -221,13 +228,15 @@ async def open_store(
     on_broken: Callable[[BaseException], None],
     reserve: int = RESERVE,
     told: Callable[[Sequence[NewEvent]], None] = lambda _: None,
+    apart: float = 0.0,
 ) -> SqliteStore:
     """Open the store in `folder`, made where there is none; all leases of an earlier process are freed.
 
     `site_key` is 32 bytes. `on_broken` is called once, in the event loop, when a write or fsync failed for another
     reason than a full disk: the process must end then. `reserve` is the free space in bytes below which `accept`
-    refuses. `told` is called in the event loop with the events of each commit, and must not raise. Raises Misconfigured
-    (another process has it, wrong key, newer schema), StoreBusy, StoreBroken.
+    refuses. `told` is called in the event loop with the events of each commit, and must not raise. Commits for which
+    no EPJ waits begin `apart` seconds from the last one, or later. Raises Misconfigured (another process has it, wrong
+    key, newer schema), StoreBusy, StoreBroken.
     """
     check_site_key(site_key)
     lock = await asyncio.to_thread(_lock, folder)
@@ -236,7 +245,7 @@ async def open_store(
     except BaseException:
         os.close(lock)
         raise
-    writer = Writer(db, wal=folder / f"{DATABASE}-wal", on_broken=on_broken)
+    writer = Writer(db, wal=folder / f"{DATABASE}-wal", on_broken=on_broken, apart=apart)
     readers = Readers(writer.break_down)
     store = SqliteStore(
         folder=folder, lock=lock, db=db, writer=writer, readers=readers, vault=vault, reserve=reserve, told=told

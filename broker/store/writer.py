@@ -6,6 +6,10 @@ thread of its own a write stood in line for it a hundred times, beside a busy lo
 is large, or fails, the thread does from the beginning, each closure under a savepoint of its own. The connection is
 always in one hand: the loop's, or with a `_Turn` the thread's.
 
+What is urgent begins as soon as the connection is free, and takes with it whatever waits. While the disk is quick its
+COMMIT too is made on the loop, and at once: to the thread and back it is further than to the disk. The rest waits a
+little for others to share its commit: each commit costs, and what is urgent waits for the end of the one before.
+
 Nobody is told of success before the COMMIT has returned. All checkpoints are made by the thread too: one checkpointing
 connection avoids the WAL-reset fault of SQLite 3.7.0 to 3.51.2, and an error of a checkpoint made explicitly is seen,
 where one of an automatic checkpoint is not.
@@ -36,6 +40,8 @@ TIGHT_WAL = 1024 * 1024  # bytes of log that are worth a checkpoint when the dis
 CHECKPOINT_WAIT = 100  # ms that a reader may hold up a checkpoint, and all who write with it
 SCRUB_WAIT = 2000  # ms the same, where a key was erased and must not stay in the log
 SCRUB_AGAIN = 1.0  # seconds until that is tried again
+QUICK = 0.005  # seconds that a COMMIT takes at most on average, where the event loop makes it
+SLOW_FOR = 60.0  # seconds for which the thread makes all, where it took longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,7 @@ class Job:
     future: asyncio.Future[Any]
     scrub: bool  # tell only after the log has been truncated
     small: bool  # to be run on the event loop
+    urgent: bool  # to begin as soon as the connection is free
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +75,25 @@ class _Turn:
 class Writer:
     """Owns the writing connection from `start` to `stop`."""
 
-    def __init__(self, db: sqlite3.Connection, *, wal: Path, on_broken: Callable[[BaseException], None]) -> None:
-        self._db, self._wal, self._on_broken = db, wal, on_broken
+    def __init__(
+        self, db: sqlite3.Connection, *, wal: Path, on_broken: Callable[[BaseException], None], apart: float
+    ) -> None:
+        self._db, self._wal, self._on_broken, self._apart = db, wal, on_broken, apart
         self._jobs: deque[Job] = deque()
         self._turns: SimpleQueue[_Turn | None] = SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._idle = asyncio.Event()  # cleared from the first job on until the thread has given the connection back
         self._idle.set()
+        self._later: asyncio.TimerHandle | None = None  # while a group waits for more to share its commit
+        self._begun = float("-inf")  # the loop's time at the last one
+        self._took = 0.0  # seconds, mean of the last COMMITs on the loop
+        self._slow_until = float("-inf")  # the loop's time until which it makes none
         self._thread = threading.Thread(target=self._serve, name="store writer", daemon=True)
         self._broken: BaseException | None = None
         self._stopping = False
         self._checkpoint_at = WAL_LIMIT
         self._tight = False  # the disk has no room to spare, and the log may hold many copies of a page
-        self._scrub_at: float | None = None  # the thread's: set while an erased key may still stand in the log
+        self._scrub_at: float | None = None  # set while an erased key may still stand in the log
         self._timer: asyncio.TimerHandle | None = None  # the loop's: for then
 
     def start(self) -> None:
@@ -88,21 +101,33 @@ class Writer:
         self._wait_for_locks(0)  # on the event loop nothing is waited for
         self._thread.start()
 
-    async def run(self, work: Callable[[sqlite3.Connection], T], *, scrub: bool = False, small: bool = True) -> T:
+    async def run(
+        self,
+        work: Callable[[sqlite3.Connection], T],
+        *,
+        scrub: bool = False,
+        small: bool = True,
+        urgent: bool = False,
+    ) -> T:
         """Return what `work` returns, once it is committed and fsynced. `work` must bear to be run again.
 
-        `small`: it takes a fraction of a millisecond. Raises Stale (a unique key is taken), Impossible (a rule of the
-        schema), StoreBusy, StoreBroken, or what `work` raised; in all these cases but StoreBroken nothing was written.
+        `small`: it takes a fraction of a millisecond. `urgent`: it begins as soon as the connection is free. Raises
+        Stale (a unique key is taken), Impossible (a rule of the schema), StoreBusy, StoreBroken, or what `work` raised;
+        in all these cases but StoreBroken nothing was written.
         """
         if self._broken is not None:
             raise broken(self._broken)
         if self._stopping:
             raise stopping()
         future: asyncio.Future[T] = self._loop.create_future()
-        self._jobs.append(Job(work, future, scrub, small))
-        if self._idle.is_set():
+        self._jobs.append(Job(work, future, scrub, small, urgent))
+        waits_for_company = urgent and self._later is not None
+        if self._idle.is_set() or waits_for_company:
             self._idle.clear()
-            self._loop.call_soon(self._begin)  # whoever comes in this turn of the loop shares the commit
+            if urgent and self._is_quick():
+                self._begin()
+            else:
+                self._plan()
         return await future
 
     @property
@@ -128,26 +153,53 @@ class Writer:
 
     # --- in the event loop ---
 
+    def _plan(self) -> None:
+        """Let the next group begin: now if it is urgent or there is enough for one, else `apart` from the last one.
+
+        Now is the next turn of the loop: whoever comes in this one shares the commit, those too who are told only now.
+        """
+        self._forget_plan()
+        wait = self._begun + self._apart - self._loop.time()
+        if wait <= 0 or len(self._jobs) >= GROUP or any(job.urgent for job in self._jobs):
+            self._loop.call_soon(self._begin)
+        else:
+            self._later = self._loop.call_later(wait, self._begin)
+
+    def _forget_plan(self) -> None:
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+
+    def _is_quick(self) -> bool:
+        """Say whether the disk is so quick that the event loop may wait for it."""
+        return self._loop.time() >= self._slow_until
+
     def _begin(self) -> None:
-        """Hand the thread the next group; if it is small, its statements have run."""
+        """Hand the thread the next group; if it is small, its statements have run, or all is done already."""
+        self._forget_plan()
         if self._broken is not None:
             return
+        self._begun = self._loop.time()
         group = [self._jobs.popleft() for _ in range(min(GROUP, len(self._jobs)))]
         small = all(job.small and not job.scrub for job in group)
+        here = any(job.urgent for job in group) and self._is_quick() and not self._wants_checkpoint()
         try:
-            told = self._run(group) if small else None
+            told = self._run(group, commit=here) if small else None
         except sqlite3.Error as error:
             self._end(error, group)
             return
-        self._turns.put(_Turn(group, told))
+        if here and told is not None:
+            self._back(told)
+        else:
+            self._turns.put(_Turn(group, told))
 
-    def _back(self, told: Sequence[Told], scrub_again: bool) -> None:
-        """The thread has done with the connection."""
+    def _back(self, told: Sequence[Told]) -> None:
+        """The connection is free: tell, and go on."""
         _resolve(told)
-        if scrub_again and self._timer is None:
+        if self._scrub_at is not None and self._timer is None:
             self._timer = self._loop.call_later(SCRUB_AGAIN, self._again)
         if self._jobs:
-            self._loop.call_soon(self._begin)  # after those who were told: what they write next shares the commit
+            self._plan()
         else:
             self._idle.set()
 
@@ -158,21 +210,34 @@ class Writer:
             self._idle.clear()
             self._turns.put(_Turn((), None))
 
-    def _run(self, group: Sequence[Job]) -> list[Told] | None:
-        """Run the closures in a transaction that stays open; or return None, for the thread to find out what is wrong.
+    def _run(self, group: Sequence[Job], *, commit: bool) -> list[Told] | None:
+        """Run the closures in a transaction, and commit it or leave it open.
+
+        Return None where something is wrong, for the thread to find out what.
 
         To have them run once more is what `work` must bear. Raises what makes the store BROKEN: done again it may not
         show, and the store would go on.
         """
         try:
             self._db.execute("BEGIN IMMEDIATE")
-            return [Told(job, result=job.work(self._db)) for job in group]
+            told = [Told(job, result=job.work(self._db)) for job in group]
+            if commit:
+                self._commit_here()
+            return told
         except sqlite3.Error as error:
             if fate(error) is Fate.BROKEN:
                 raise
             return None
         except Exception:  # the closure's own refusal, such as Stale
             return None
+
+    def _commit_here(self) -> None:
+        """COMMIT on the event loop, which stands still for it; where that takes long, the thread has the next ones."""
+        began = time.perf_counter()
+        self._db.execute("COMMIT")
+        self._took += (time.perf_counter() - began - self._took) / 16
+        if self._took > QUICK:
+            self._slow_until, self._took = self._begun + SLOW_FOR, 0.0
 
     def _end(self, error: BaseException, group: Sequence[Job]) -> None:
         """Take nothing more: first the process is told, then `group` and all who wait."""
@@ -197,7 +262,7 @@ class Writer:
                     self._make_checkpoint()
                     told = []
                 self._tight = False
-                self._call(self._back, told, self._scrub_at is not None)
+                self._call(self._back, told)
             except Exception as error:  # whatever it is, nobody must wait for ever
                 self._call(self._end, error, turn.group)
                 return

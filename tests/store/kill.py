@@ -53,13 +53,13 @@ async def write(folder: Path, turn: int, report: int) -> None:
 
 
 def reply_before_commit() -> None:
-    """The planted fault: all are told as soon as the closures of their group have run."""
+    """The planted fault: all are told as soon as the closures of their group have run, and the thread commits it."""
     run, commit = writer.Writer._run, writer.Writer._commit
 
-    def told_early(self: writer.Writer, group: Sequence[writer.Job]) -> list[writer.Told] | None:
-        told = run(self, group)
+    def told_early(self: writer.Writer, group: Sequence[writer.Job], *, commit: bool) -> list[writer.Told] | None:
+        told = run(self, group, commit=False)
         writer._resolve(told or [])
-        return told
+        return None if commit else told  # on the event loop nobody would hear of it before the COMMIT
 
     def late(self: writer.Writer, group: Sequence[writer.Job], told: list[writer.Told] | None = None) -> Any:
         threading.Event().wait(0.01)

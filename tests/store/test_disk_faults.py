@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -264,6 +265,7 @@ async def test_a_fault_of_the_writer_itself_leaves_nobody_waiting(
     store: SqliteStore, broken: list[BaseException], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store._writer, "_commit", lambda *_: 1 / 0)
+    monkeypatch.setattr(store._writer, "_slow_until", inf)  # what is urgent too is committed by the thread
     told = await asyncio.wait_for(
         asyncio.gather(*(store.accept(values.taken()) for _ in range(5)), return_exceptions=True), 10
     )
