@@ -32,13 +32,15 @@ from tests.disk.traced import Fault, can_trace
 # A gate that skips in silence is none.
 MUST_RUN = any(os.environ.get(name) for name in ("CI", "DIGIHELSE_REFERENCE"))
 POOL, MAIN = "uvloop", "MainThread"
-FLOOR = {"promises": 9, "with files": 2, "points": 5}
+FLOOR = {"promises": 9, "with files": 2, "points": 6}
 ALL_FLOOR = {"promises": 27, "with files": 6, "points": 45}
 _SHORT = (
     Fault(thread=WRITER, call="fdatasync", nth=5, held=HELD),
     Fault(thread=WRITER, call="fdatasync", nth=14, held=HELD),
+    Fault(thread=MAIN, call="fdatasync", nth=1),
     Fault(thread=POOL, call="fsync", nth=2),
 )
+_TRIES = 4  # a post that shares its commit with something large is committed by the thread, and such is chance
 _SHORT_FIRST = (Fault(thread=MAIN, call="fsync", nth=1), Fault(thread=POOL, call="fdatasync", nth=5))
 
 
@@ -59,7 +61,9 @@ async def _faults(folder: Path, *, whole: bool, say: Callable[[str], None]) -> l
                     nth += 1
         else:
             for fault in _SHORT:
-                await under_load(built, swept, fault)
+                for _ in range(_TRIES):
+                    if await under_load(built, swept, fault):
+                        break
             for fault in _SHORT_FIRST:
                 await first_start(built, swept, fault)
         unbalanced = await ends_whole(built)
