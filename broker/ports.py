@@ -3,7 +3,7 @@
 An adapter may raise only what its method names. Nothing here has behaviour but `Doors`, which holds them together.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -339,7 +339,7 @@ def _nobody(_name: str) -> Client | None:
     return None
 
 
-async def _at_once() -> None:
+async def _at_once(_kind: Hashable) -> None:
     return None
 
 
@@ -362,7 +362,7 @@ class Doors:
     wake: Callable[[], None]  # tells the worker that something may be due
     client: Callable[[str], Client | None] = _nobody  # the EPJ system of that name, if there is one
     holds: Holds = field(default_factory=Holds)  # whose ciphertexts are not opened for now
-    turn: Callable[[], Awaitable[None]] = _at_once  # returns when a small piece of work may have the event loop
+    turn: Callable[[Hashable], Awaitable[None]] = _at_once  # returns when small work of a kind may have the event loop
 
     async def work(self, size: int, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what `work` returns, or raise what it raises: in its turn, on the event loop, if it is SMALL.
@@ -372,7 +372,7 @@ class Doors:
         each other all the while.
         """
         if size <= SMALL:
-            await self.turn()
+            await self.turn(work)
         return await self.urgent(size, work, *args, **kwargs)
 
     async def urgent(self, size: int, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
