@@ -159,12 +159,12 @@ class Directory:
 
     def lineage(self, her_id: int) -> tuple[Party, ...]:
         """Return the party and its parents, nearest first; empty for an unknown HER-id."""
-        line: list[Party] = []
+        line: dict[int, Party] = {}
         at: int | None = her_id
-        while at is not None and (party := self.parties.get(at)) is not None and party not in line:
-            line.append(party)
+        while at is not None and at not in line and (party := self.parties.get(at)) is not None:
+            line[at] = party
             at = party.parent
-        return tuple(line)
+        return tuple(line.values())
 
     def signing(self, her_id: int) -> tuple[Certificate, ...]:
         """Return the pinned signing certificates: the party's own, else the nearest parent's."""
