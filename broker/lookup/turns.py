@@ -12,8 +12,8 @@ import asyncio
 from collections import deque
 from collections.abc import Hashable
 
-TOGETHER = 4  # pieces at once: they keep the loop for 3 ms or so
-ROW = 16  # pieces of one kind before another one's come: fewer are half as warm, more let the others wait
+TOGETHER = 3  # pieces at once: they keep the loop for 2 ms or so
+ROW = 15  # pieces of one kind before another one's come: fewer are half as warm, more let the others wait
 LIGHT = 6  # turns of the loop after that: one more than a post takes from its bytes to its 202
 
 
