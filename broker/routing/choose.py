@@ -348,14 +348,11 @@ def _headers(process: Process, function: Function, terms: Terms, *, from_us: boo
 
 def _policy(process: Process, agreement: Agreement) -> ReceiptPolicy:
     chase = _terms(agreement, process).chase or agreement.chase or process.receipt.chase
-    return process.receipt if chase == process.receipt.chase else replace(process.receipt, chase=chase)
+    return replace(process.receipt, chase=chase)
 
 
 def _terms(agreement: Agreement, process: Process) -> Terms:
-    return agreement.processes.get(process.name, _NONE_OF_ITS_OWN)
-
-
-_NONE_OF_ITS_OWN = Terms()
+    return agreement.processes.get(process.name, Terms())
 
 
 def _or(wanted: str | None, default: str) -> str:

@@ -54,22 +54,13 @@ class Usability:
 
 def usable(certificate: x509.Certificate, use: Use, at: datetime) -> Usability:
     """Return whether the certificate bears `use` at the time `at` (with a zone). The lasting faults come first."""
-    first, last = _span(certificate)
-    reason = _lasting_fault(certificate, use)
-    if reason is None and at < first:
-        reason = Reason.NOT_YET_VALID
-    if reason is None and at > last:  # RFC 5280 4.1.2.5: the end is still inside
-        reason = Reason.EXPIRED
-    return Usability(reason=reason, days_left=(last - at).days)
+    return Usability(
+        reason=_reason(certificate, use, at),
+        days_left=(certificate.not_valid_after_utc - at).days,
+    )
 
 
-@lru_cache(maxsize=4096)
-def _span(certificate: x509.Certificate) -> tuple[datetime, datetime]:
-    return certificate.not_valid_before_utc, certificate.not_valid_after_utc
-
-
-@lru_cache(maxsize=4096)
-def _lasting_fault(certificate: x509.Certificate, use: Use) -> Reason | None:
+def _reason(certificate: x509.Certificate, use: Use, at: datetime) -> Reason | None:
     try:
         public = certificate.public_key()
     except (UnsupportedAlgorithm, ValueError):  # a curve or key that the library does not know
@@ -78,9 +69,16 @@ def _lasting_fault(certificate: x509.Certificate, use: Use) -> Reason | None:
         return Reason.NOT_RSA
     if public.key_size < MIN_RSA_BITS:
         return Reason.WEAK_KEY
-    return None if has_usage(certificate, use) else Reason.WRONG_USAGE
+    if not has_usage(certificate, use):
+        return Reason.WRONG_USAGE
+    if at < certificate.not_valid_before_utc:
+        return Reason.NOT_YET_VALID
+    if at > certificate.not_valid_after_utc:  # RFC 5280 4.1.2.5: the end is still inside
+        return Reason.EXPIRED
+    return None
 
 
+@lru_cache(maxsize=4096)
 def has_usage(certificate: x509.Certificate, use: Use) -> bool:
     """Say whether the certificate's KeyUsage (RFC 5280, 4.2.1.3) permits `use`."""
     try:

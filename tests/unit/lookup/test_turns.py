@@ -86,7 +86,7 @@ async def test_who_comes_for_ever_does_not_keep_the_others() -> None:
     async with asyncio.TaskGroup() as tasks:
         for _ in range(2 * TOGETHER):
             tasks.create_task(again_and_again())
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # all have asked for their turn
         await piece(turns, loop, "b", told)
         assert len(told) <= 2 + ROW
 
